@@ -23,8 +23,10 @@ enum lock_rank {
     RANK_DB_POOL,        /* storage/db/db_pool.c */
     RANK_HTTP_QUEUE,     /* http/: work queues and parked requests */
     RANK_HTTP_LOOP,
-    RANK_RATE, /* http/rate.c */
-    RANK_LEAF  /* anything that takes no further lock */
+    RANK_RATE,         /* http/rate.c */
+    RANK_WORKER_POOLS, /* base/worker/: the list of pools */
+    RANK_WORKER,       /* base/worker/: one pool, so work may be added with other locks held */
+    RANK_LEAF          /* anything that takes no further lock */
 };
 
 struct lock {

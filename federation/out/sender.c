@@ -3,8 +3,8 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "base/thread.h"
+#include "base/worker/backoff.h"
 #include "federation/federation.h"
-#include "federation/peer/backoff.h"
 #include "federation/peer/request.h"
 #include "users/typing.h"
 
@@ -149,12 +149,16 @@ void sender_failed_locked(struct sender *s, struct destination *d, const char *w
                           int64_t at_least_ms)
 {
     const struct config *c = s->node->config;
+    const struct backoff backoff = {.first_ms = c->federation_retry_min_ms,
+                                    .max_ms = c->federation_retry_max_ms,
+                                    .factor = 2,
+                                    .from_percent = 50,
+                                    .to_percent = 100};
     int64_t now = now_ms();
     if (!d->failing_since)
         d->failing_since = now;
-    d->retry_interval =
-        backoff_interval(d->retry_interval, c->federation_retry_min_ms, c->federation_retry_max_ms);
-    int64_t wait = backoff_wait(d->retry_interval, randombytes_random());
+    d->retry_interval = backoff_interval(&backoff, d->retry_interval);
+    int64_t wait = backoff_wait(&backoff, d->retry_interval, randombytes_random());
     if (at_least_ms > c->federation_retry_max_ms)
         at_least_ms = c->federation_retry_max_ms;
     d->retry_at = now + (wait > at_least_ms ? wait : at_least_ms);
