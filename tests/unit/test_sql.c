@@ -105,7 +105,7 @@ static void numbers_in_statements_are_those_of_the_program(void **state)
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         char number[32];
-        snprintf(number, sizeof number, "%" PRId64, rows[i].number);
+        snprintf(number, sizeof number, "%lld", (long long)rows[i].number);
         assert_string_equal(rows[i].text, number);
     }
 }
