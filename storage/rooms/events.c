@@ -73,38 +73,6 @@ void events_write_at(struct write *w, const struct stored_event *e)
                 BOOL(e->is_state), BYTES(id), BYTES(e->event->json), INT4(e->status)));
 }
 
-#define MOVED_TO "(CASE WHEN $3::bool THEN log_at($2) ELSE $4 END)"
-SQL(events_move_sql,
-    "UPDATE events SET position = " MOVED_TO ", status = $5, thread = $6, notify_total = $7, "
-    "highlight_total = $8, json = $9 WHERE position = $1")
-SQL(events_move_state_sql,
-    "UPDATE room_state SET event = " MOVED_TO " WHERE room = $5 AND type = $6 AND state_key = $7 "
-    "AND event = $1")
-SQL(events_move_member_sql,
-    "UPDATE room_members SET event = " MOVED_TO " WHERE room = $5 AND event = $1 AND \"user\" = "
-    "(SELECT id FROM users WHERE user_id = $6)")
-SQL(events_move_refs_sql, "UPDATE state_ref_entries SET event = " MOVED_TO " WHERE event = $1")
-SQL(events_move_children_sql, "UPDATE event_states SET event = " MOVED_TO " WHERE event = $1")
-
-void events_move(struct write *w, const struct stored_event *e, int64_t from, int at)
-{
-    struct db_param to = at ? POSITION(at) : INT(0), place = INT(at ? 0 : e->position);
-    struct db_param by_log = BOOL(at != 0);
-    write_statement(w, &events_move_sql,
-                    P(INT(from), to, by_log, place, INT4(e->status), INT(e->thread),
-                      INT(e->notify_total), INT(e->highlight_total), BYTES(e->event->json)));
-    write_statement(w, &events_move_children_sql, P(INT(from), to, by_log, place));
-    if (!e->is_state)
-        return;
-    write_statement(
-        w, &events_move_state_sql,
-        P(INT(from), to, by_log, place, INT(e->room), INT(e->type), TEXT(e->event->state_key)));
-    write_statement(w, &events_move_refs_sql, P(INT(from), to, by_log, place));
-    if (e->type == TYPE_MEMBER)
-        write_statement(w, &events_move_member_sql,
-                        P(INT(from), to, by_log, place, INT(e->room), TEXT(e->event->state_key)));
-}
-
 #define KNOWN_SELECT                                                                               \
     "SELECT " EVENT_COLUMNS ", COALESCE(s.ref, 0) FROM events e JOIN rooms r ON r.id = e.room "    \
     "LEFT JOIN event_states s ON s.event = e.position "
