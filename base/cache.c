@@ -72,6 +72,11 @@ static size_t cache_bytes(const struct cache *c)
     return atomic_load_explicit(&c->bytes, memory_order_relaxed);
 }
 
+size_t cache_bytes_max(const struct cache *c)
+{
+    return c->bytes_max;
+}
+
 size_t cache_budget_bytes(const struct cache_budget *b)
 {
     return atomic_load_explicit(&b->bytes, memory_order_relaxed);
@@ -199,6 +204,16 @@ void *cache_find_locked(struct cache *c, struct str key)
     struct cache_entry *e = map_get(&c->entries, key);
     cache_count_locked(c, e);
     return e;
+}
+
+uint64_t cache_epoch_locked(const struct cache *c)
+{
+    return c->epoch;
+}
+
+void cache_move_epoch_locked(struct cache *c)
+{
+    c->epoch++;
 }
 
 void cache_forget_locked(struct cache *c, struct str key)

@@ -83,6 +83,9 @@ void cache_init(struct cache *c, struct cache_budget *b, const struct cache_kind
                 void *owner);
 void cache_finish(struct cache *c); /* drops all entries */
 
+/* What the cache alone may hold: its share. */
+size_t cache_bytes_max(const struct cache *c);
+
 /* The entry, referenced until the arena is reset. NULL when it is missing: *ret_epoch is then for
  * cache_put. */
 void *cache_get(struct cache *c, struct arena *a, struct str key, uint64_t *ret_epoch);
@@ -120,6 +123,9 @@ void cache_resize_locked(struct cache *c, struct cache_entry *e, size_t bytes);
 void cache_drop_locked(struct cache *c, struct cache_entry *e);
 /* Removes an entry without a reference, and gives it to the caller. */
 void cache_take_locked(struct cache *c, struct cache_entry *e);
+/* What was read while the epoch was another is outdated. */
+uint64_t cache_epoch_locked(const struct cache *c);
+void cache_move_epoch_locked(struct cache *c);
 void cache_forget_locked(struct cache *c, struct str key);
 void cache_forget_all_locked(struct cache *c);
 

@@ -18,7 +18,7 @@
 #include "federation/users/device_watch.h"
 #include "http/client/client.h"
 
-enum { KEY_ASKERS = 16, TASK_THREADS = 4, ANSWERS_BYTES = 16 << 20 };
+enum { KEY_ASKERS = 16, TASK_THREADS = 4 };
 
 static const struct err *create_http(const struct config *c, struct http_client **ret)
 {
@@ -65,7 +65,7 @@ static const struct err *create_all(struct federation *f)
     f->discovery = discovery_create(f->http);
     f->pauses = pauses_create();
     f->keyring = keyring_create(s);
-    f->answers = answers_create(ANSWERS_BYTES);
+    f->answers = answers_create(s->caches);
     f->sender = sender_create(s);
     f->watch = sender_watch(f->sender);
     f->inbound = inbound_create(s);

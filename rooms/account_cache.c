@@ -1,7 +1,6 @@
 #include "rooms/account_cache.h"
 
-#include "base/lock.h"
-#include "base/map.h"
+#include "base/cache.h"
 #include "base/mem.h"
 #include "matrix/push_rules.h"
 #include "rooms/read/visibility.h"
@@ -14,8 +13,7 @@ enum kind { IGNORED, RULES, KINDS };
 
 static const char *const kind_types[KINDS] = {"m.ignored_user_list", "m.push_rules"};
 
-/* Approximate size of a ruleset as a tree; the budget is a share of all caches. */
-enum { BYTES_A_RULESET = 16 * 1024, SHARE = 8, BYTES_MIN = 4 * 1024 * 1024 };
+enum { BYTES_A_RULESET = 16 * 1024 /* approximate size of a ruleset as a tree */ };
 
 struct ignored_list {
     struct arena *arena; /* holds everything, this struct as well */
@@ -23,24 +21,19 @@ struct ignored_list {
     atomic_int refs;
 };
 
-struct entry {
-    int64_t user;
-    enum kind kind;
+struct account_entry {
+    struct cache_entry entry;
+    struct account_key {
+        int64_t user, kind;
+    } key;
     struct arena *arena;          /* holds everything, this struct as well */
     struct ignored_list *ignored; /* NULL: no user */
     struct user_rules rules;
-    struct entry *newer, *older;
-    size_t bytes;
     bool is_stored; /* the user has account data of this type */
-    int refs;       /* of jobs that use it, and of the cache while it contains it */
 };
 
 struct account_cache {
-    struct lock lock;
-    struct map entries[KINDS]; /* users.id -> struct entry */
-    struct entry *newest, *oldest;
-    size_t bytes, bytes_max;
-    uint64_t epoch; /* grows when an entry is dropped because of a change */
+    struct cache cache;
 };
 
 /* ---- ignored users ---- */
@@ -100,122 +93,36 @@ bool ignored_list_same(const struct ignored_list *a, const struct ignored_list *
 
 /* ---- the cache ---- */
 
-static void account_cache_unref_locked(struct entry *e)
+static void account_cache_destroy_entry(struct cache_entry *e)
 {
-    if (--e->refs == 0)
-        arena_destroy(e->arena);
+    arena_destroy(((struct account_entry *)e)->arena);
 }
 
-static void account_cache_unlink_locked(struct account_cache *c, struct entry *e)
-{
-    *(e->newer ? &e->newer->older : &c->newest) = e->older;
-    *(e->older ? &e->older->newer : &c->oldest) = e->newer;
-}
+static const struct cache_kind account_kind = {
+    .name = "account_data", .rank = RANK_CACHE, .share = 8, .destroy = account_cache_destroy_entry};
 
-static void account_cache_link_newest_locked(struct account_cache *c, struct entry *e)
+static struct str account_cache_key(const struct account_key *k)
 {
-    e->newer = NULL;
-    e->older = c->newest;
-    *(c->newest ? &c->newest->newer : &c->oldest) = e;
-    c->newest = e;
-}
-
-static void account_cache_drop_locked(struct account_cache *c, struct entry *e)
-{
-    account_cache_unlink_locked(c, e);
-    map_remove_int(&c->entries[e->kind], e->user);
-    c->bytes -= e->bytes;
-    account_cache_unref_locked(e);
-}
-
-struct held {
-    struct account_cache *cache;
-    struct entry *entry;
-};
-
-static void account_cache_release(void *what)
-{
-    struct held *h = what;
-    LOCKED(&h->cache->lock);
-    account_cache_unref_locked(h->entry);
-}
-
-static void account_cache_hold_locked(struct job *job, struct account_cache *c, struct entry *e)
-{
-    e->refs++;
-    struct held *h = arena_alloc(job->arena, sizeof *h);
-    *h = (struct held){c, e};
-    arena_defer(job->arena, account_cache_release, h);
-}
-
-static struct entry *account_cache_find(struct job *job, enum kind kind, int64_t user,
-                                        uint64_t *ret_epoch)
-{
-    struct account_cache *c = job->node->account_cache;
-    LOCKED(&c->lock);
-    *ret_epoch = c->epoch;
-    struct entry *e = map_get_int(&c->entries[kind], user);
-    if (!e)
-        return NULL;
-    if (c->newest != e) {
-        account_cache_unlink_locked(c, e);
-        account_cache_link_newest_locked(c, e);
-    }
-    account_cache_hold_locked(job, c, e);
-    return e;
-}
-
-/* Data that were read before a change are not cached, but only used by the job that read them. */
-static struct entry *account_cache_put(struct job *job, struct entry *e, uint64_t epoch)
-{
-    struct account_cache *c = job->node->account_cache;
-    LOCKED(&c->lock);
-    struct entry *there = map_get_int(&c->entries[e->kind], e->user);
-    if (there) {
-        arena_destroy(e->arena);
-        e = there;
-    } else if (c->epoch == epoch) {
-        while (c->oldest && c->bytes + e->bytes > c->bytes_max)
-            account_cache_drop_locked(c, c->oldest);
-        e->refs = 1;
-        map_put_int(&c->entries[e->kind], e->user, e);
-        account_cache_link_newest_locked(c, e);
-        c->bytes += e->bytes;
-    }
-    account_cache_hold_locked(job, c, e);
-    return e;
-}
-
-static void forget_user_locked(struct account_cache *c, int64_t user)
-{
-    c->epoch++;
-    for (enum kind k = 0; k < KINDS; k++) {
-        struct entry *e = map_get_int(&c->entries[k], user);
-        if (e)
-            account_cache_drop_locked(c, e);
-    }
+    return (struct str){(const char *)k, sizeof *k};
 }
 
 static void account_cache_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct account_cache *c = ctx;
-    LOCKED(&c->lock);
-    if (n == 0) {
-        c->epoch++;
-        while (c->oldest)
-            account_cache_drop_locked(c, c->oldest);
-    }
+    CACHE_LOCKED(&c->cache);
+    if (n == 0)
+        cache_forget_all_locked(&c->cache);
     for (size_t i = 0; i < n; i++)
         if (changes[i].kind == CHANGE_ACCOUNT_DATA && !changes[i].room)
-            forget_user_locked(c, changes[i].user);
+            for (enum kind k = 0; k < KINDS; k++)
+                cache_forget_locked(&c->cache,
+                                    account_cache_key(&(struct account_key){changes[i].user, k}));
 }
 
 struct account_cache *account_cache_create(struct node *node)
 {
     struct account_cache *c = mem_zalloc(sizeof *c);
-    lock_init(&c->lock, RANK_CACHE);
-    int64_t bytes = node->config->cache_size / SHARE;
-    c->bytes_max = (size_t)(bytes > BYTES_MIN ? bytes : BYTES_MIN);
+    cache_init(&c->cache, node->caches, &account_kind, NULL);
     feed_listen(node->feed, account_cache_on_changes, c);
     return c;
 }
@@ -224,11 +131,7 @@ void account_cache_destroy(struct account_cache *c)
 {
     if (!c)
         return;
-    while (c->oldest)
-        account_cache_drop_locked(c, c->oldest);
-    for (enum kind k = 0; k < KINDS; k++)
-        map_finish(&c->entries[k]);
-    lock_finish(&c->lock);
+    cache_finish(&c->cache);
     free(c);
 }
 
@@ -239,7 +142,7 @@ static void unref_ignored(void *list)
     ignored_list_unref(list);
 }
 
-static void fill_ignored(struct entry *e, const json_t *content)
+static void fill_ignored(struct account_entry *e, const json_t *content)
 {
     e->ignored = ignored_list_create(content);
     arena_defer(e->arena, unref_ignored, e->ignored);
@@ -259,7 +162,7 @@ static const char *const *ids_of_rules(struct arena *a, const json_t *rules, siz
     return ids;
 }
 
-static void fill_rules(struct entry *e, const char *user_id, const json_t *stored)
+static void fill_rules(struct account_entry *e, const char *user_id, const json_t *stored)
 {
     struct user_rules *r = &e->rules;
     const json_t *own = json_object_get(stored, "rules");
@@ -273,15 +176,16 @@ static void fill_rules(struct entry *e, const char *user_id, const json_t *store
     r->senders = ids_of_rules(e->arena, json_object_get(own, "sender"), &r->senders_n);
 }
 
-static const struct err *account_cache_fill(struct job *job, struct entry *e, const char *user_id)
+static const struct err *account_cache_fill(struct job *job, struct account_entry *e,
+                                            const char *user_id)
 {
     struct str content;
     json_t *tree = NULL;
-    TRY(account_data_get(job_tx(job), e->user, 0, kind_types[e->kind], &content));
+    TRY(account_data_get(job_tx(job), e->key.user, 0, kind_types[e->key.kind], &content));
     e->is_stored = content.p != NULL;
     if (e->is_stored)
         TRY(json_read_to_keep(e->arena, content, &tree));
-    if (e->kind == IGNORED)
+    if (e->key.kind == IGNORED)
         fill_ignored(e, tree);
     else
         fill_rules(e, user_id, tree);
@@ -293,26 +197,37 @@ static void destroy_arena(void *arena)
     arena_destroy(arena);
 }
 
-static const struct err *account_cache_get(struct job *job, enum kind kind, int64_t user,
-                                           const char *user_id, const struct entry **ret)
+static const struct err *account_cache_read(struct job *job, const struct account_key *key,
+                                            const char *user_id, struct account_entry **ret)
 {
+    struct arena *own = arena_create();
+    struct account_entry *e = arena_alloc(own, sizeof *e);
+    *e = (struct account_entry){.key = *key, .arena = own};
+    const struct err *bad = account_cache_fill(job, e, user_id);
+    if (bad) {
+        arena_destroy(own);
+        return bad;
+    }
+    e->entry.key = account_cache_key(&e->key);
+    e->entry.bytes = arena_bytes(own) + (key->kind == RULES ? BYTES_A_RULESET : 0) +
+                     (e->ignored ? arena_bytes(e->ignored->arena) : 0);
+    *ret = e;
+    return NULL;
+}
+
+static const struct err *account_cache_get(struct job *job, enum kind kind, int64_t user,
+                                           const char *user_id, const struct account_entry **ret)
+{
+    struct cache *c = &job->node->account_cache->cache;
+    const struct account_key key = {user, kind};
     uint64_t epoch;
-    struct entry *e = account_cache_find(job, kind, user, &epoch);
+    struct account_entry *e = cache_get(c, job->arena, account_cache_key(&key), &epoch);
     if (!e) {
-        struct arena *own = arena_create();
-        e = arena_alloc(own, sizeof *e);
-        *e = (struct entry){.user = user, .kind = kind, .arena = own};
-        const struct err *bad = account_cache_fill(job, e, user_id);
-        if (bad) {
-            arena_destroy(own);
-            return bad;
-        }
-        e->bytes = arena_bytes(own) + (kind == RULES ? BYTES_A_RULESET : 0) +
-                   (e->ignored ? arena_bytes(e->ignored->arena) : 0);
+        TRY(account_cache_read(job, &key, user_id, &e));
         if (kind == RULES && !e->is_stored) /* rarely needed: not worth its memory */
-            arena_defer(job->arena, destroy_arena, own);
+            arena_defer(job->arena, destroy_arena, e->arena);
         else
-            e = account_cache_put(job, e, epoch);
+            e = cache_put(c, job->arena, &e->entry, epoch);
     }
     *ret = e;
     return NULL;
@@ -320,7 +235,7 @@ static const struct err *account_cache_get(struct job *job, enum kind kind, int6
 
 const struct err *ignored_list_get(struct job *job, int64_t user, struct ignored_list **ret)
 {
-    const struct entry *e;
+    const struct account_entry *e;
     TRY(account_cache_get(job, IGNORED, user, NULL, &e));
     *ret = e->ignored;
     return NULL;
@@ -358,7 +273,7 @@ const struct err *ignored_user_ids(struct job *job, int64_t user, const int64_t 
 const struct err *user_rules_get(struct job *job, int64_t user, const char *user_id,
                                  const struct user_rules **ret)
 {
-    const struct entry *e;
+    const struct account_entry *e;
     TRY(account_cache_get(job, RULES, user, user_id, &e));
     *ret = &e->rules;
     return NULL;

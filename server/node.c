@@ -1,5 +1,6 @@
 #include "server/node.h"
 
+#include "base/cache.h"
 #include "federation/federation.h"
 #include "rooms/account_cache.h"
 #include "rooms/read/directory.h"
@@ -33,7 +34,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-enum { FEED_ENTRIES = 1 << 16, FEED_SHARE = 4, TXNS_REMEMBERED = 1 << 16, FILTERS_CACHED = 4096 };
+enum { FEED_ENTRIES = 1 << 16, FEED_SHARE = 4 };
 
 static const struct err *find_database(struct running_node *n, enum node_kind kind)
 {
@@ -93,20 +94,22 @@ static const struct err *node_open_log(struct running_node *n, enum node_kind ki
     const struct err *e = log_position(&tx, &position);
     tx_finish(&tx);
     TRY(e);
-    s->feed = feed_create(FEED_ENTRIES, (size_t)(s->config->cache_size / FEED_SHARE), position);
+    size_t bytes = (size_t)s->config->cache_size, of_feed = bytes / FEED_SHARE;
+    s->feed = feed_create(FEED_ENTRIES, of_feed, position);
+    s->caches = cache_budget_create(bytes - of_feed);
     s->epochs = epochs_create();
     s->intern = intern_create(s->db);
     s->auth = auth_create(
         s); /* first: a request woken by a change must not be accepted with an ended token */
     s->erasures = erasures_create(s);
-    s->device_states = device_states_create();
+    s->device_states = device_states_create(s->caches);
     s->message_quota = message_quota_create();
     s->rooms = room_cache_create(s);
     s->auth_indexes = auth_indexes_create(s);
     s->sessions = session_table_create(s);
     s->directory = directory_create(s);
-    s->txns = txn_memory_create(TXNS_REMEMBERED);
-    s->filters = filter_cache_create(FILTERS_CACHED);
+    s->txns = txn_memory_create(s->caches);
+    s->filters = filter_cache_create(s->caches);
     s->account_cache = account_cache_create(s);
     s->typing = typing_create(s);
     s->unread = unread_cache_create(s);
@@ -217,6 +220,7 @@ void node_stop(struct running_node *n)
     message_quota_destroy(s->message_quota);
     if (s->intern)
         intern_destroy(s->intern);
+    cache_budget_destroy(s->caches);
     if (s->feed)
         feed_destroy(s->feed);
     epochs_destroy(s->epochs);

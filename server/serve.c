@@ -9,6 +9,7 @@
 #include "server/routes.h"
 #include "server/sd_notify.h"
 
+#include "base/cache.h"
 #include "base/mem.h"
 #include "base/memory.h"
 #include "federation/federation.h"
@@ -192,13 +193,11 @@ static void add_store_metrics(void *what, struct buf *out)
     intern_add_metrics(s->intern, out);
     committer_add_metrics(s->committer, out);
     feed_add_metrics(s->feed, out);
-    device_states_add_metrics(s->device_states, out);
+    cache_budget_add_metrics(s->caches, out);
     message_quota_add_metrics(s->message_quota, out);
-    auth_add_metrics(s->auth, out);
     room_cache_add_metrics(s->rooms, out);
     auth_indexes_add_metrics(s->auth_indexes, out);
     session_table_add_metrics(s->sessions, out);
-    unread_cache_add_metrics(s->unread, out);
     media_repo_add_metrics(s->media, out);
     federation_add_metrics(s->federation, out);
 }

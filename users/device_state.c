@@ -1,69 +1,49 @@
 #include "users/device_state.h"
 
-#include "base/lock.h"
-#include "base/map.h"
+#include "base/cache.h"
 #include "base/mem.h"
 #include "storage/db/feed.h"
 
-enum { ENTRIES_MAX = 65536, FEED_READ_MAX = 1000 };
+enum { FEED_READ_MAX = 1000 };
 
-struct entry {
+struct device_entry {
+    struct cache_entry entry;
     int64_t device;
     int64_t as_of;                 /* the position at which the summary was true */
     struct device_summary summary; /* its texts are malloc'd */
-    struct entry *newer, *older;
 };
 
 struct device_states {
-    struct lock lock;
-    struct map entries; /* devices.id -> struct entry */
-    struct entry *newest, *oldest;
-    int64_t hits, misses;
+    struct cache cache; /* by devices.id */
 };
 
-struct device_states *device_states_create(void)
-{
-    struct device_states *s = mem_zalloc(sizeof *s);
-    lock_init(&s->lock, RANK_CACHE);
-    return s;
-}
-
-static void unlink_entry_locked(struct device_states *s, struct entry *e)
-{
-    *(e->newer ? &e->newer->older : &s->newest) = e->older;
-    *(e->older ? &e->older->newer : &s->oldest) = e->newer;
-}
-
-static void device_state_link_newest_locked(struct device_states *s, struct entry *e)
-{
-    e->newer = NULL;
-    e->older = s->newest;
-    *(s->newest ? &s->newest->newer : &s->oldest) = e;
-    s->newest = e;
-}
-
-static void clear_summary(struct entry *e)
+static void device_state_clear(struct device_entry *e)
 {
     free((char *)e->summary.one_time_key_counts);
     free((char *)e->summary.unused_fallback_types);
 }
 
-static void drop_entry_locked(struct device_states *s, struct entry *e)
+static void device_state_destroy(struct cache_entry *entry)
 {
-    unlink_entry_locked(s, e);
-    map_remove_int(&s->entries, e->device);
-    clear_summary(e);
-    free(e);
+    device_state_clear((struct device_entry *)entry);
+    free(entry);
+}
+
+static const struct cache_kind device_kind = {
+    .name = "devices", .rank = RANK_CACHE, .share = 16, .destroy = device_state_destroy};
+
+struct device_states *device_states_create(struct cache_budget *b)
+{
+    struct device_states *s = mem_zalloc(sizeof *s);
+    cache_init(&s->cache, b, &device_kind, NULL);
+    return s;
 }
 
 void device_states_destroy(struct device_states *s)
 {
     if (!s)
         return;
-    while (s->oldest)
-        drop_entry_locked(s, s->oldest);
-    map_finish(&s->entries);
-    lock_finish(&s->lock);
+    cache_finish(&s->cache);
     free(s);
 }
 
@@ -71,13 +51,11 @@ void device_states_destroy(struct device_states *s)
 static bool device_state_look_up(struct job *job, int64_t device, struct device_summary *ret,
                                  int64_t *ret_as_of)
 {
-    struct device_states *s = job->node->device_states;
-    LOCKED(&s->lock);
-    struct entry *e = map_get_int(&s->entries, device);
+    struct cache *c = &job->node->device_states->cache;
+    CACHE_LOCKED(c);
+    const struct device_entry *e = cache_peek_locked(c, cache_key_int(&device));
     if (!e)
         return false;
-    unlink_entry_locked(s, e);
-    device_state_link_newest_locked(s, e);
     *ret = e->summary;
     ret->one_time_key_counts = arena_strdup(job->arena, e->summary.one_time_key_counts);
     ret->unused_fallback_types = arena_strdup(job->arena, e->summary.unused_fallback_types);
@@ -85,35 +63,38 @@ static bool device_state_look_up(struct job *job, int64_t device, struct device_
     return true;
 }
 
-/* Stores the summary unless a newer one is cached. */
-static void device_state_store(struct job *job, int64_t device,
-                               const struct device_summary *summary, int64_t as_of)
+/* was_known: it came from memory. */
+static struct device_entry *device_state_entry_locked(struct cache *c, int64_t device,
+                                                      bool was_known)
 {
-    struct device_states *s = job->node->device_states;
-    LOCKED(&s->lock);
-    struct entry *e = map_get_int(&s->entries, device);
-    if (e && e->as_of > as_of)
-        return;
+    struct device_entry *e = cache_peek_locked(c, cache_key_int(&device));
+    cache_count_locked(c, was_known && e ? &e->entry : NULL);
     if (!e) {
-        if (s->entries.n >= ENTRIES_MAX)
-            drop_entry_locked(s, s->oldest);
         e = mem_zalloc(sizeof *e);
         e->device = device;
-        map_put_int(&s->entries, device, e);
-        device_state_link_newest_locked(s, e);
+        e->entry.key = cache_key_int(&e->device);
+        cache_add_locked(c, &e->entry);
     }
-    clear_summary(e);
+    return e;
+}
+
+/* Stores the summary unless a newer one is cached. */
+static void device_state_store(struct job *job, int64_t device,
+                               const struct device_summary *summary, int64_t as_of, bool was_known)
+{
+    struct cache *c = &job->node->device_states->cache;
+    CACHE_LOCKED(c);
+    struct device_entry *e = device_state_entry_locked(c, device, was_known);
+    if (e->as_of > as_of)
+        return;
+    device_state_clear(e);
     e->as_of = as_of;
     e->summary = *summary;
     e->summary.one_time_key_counts = mem_strdup(summary->one_time_key_counts);
     e->summary.unused_fallback_types = mem_strdup(summary->unused_fallback_types);
-}
-
-static void device_state_count(struct job *job, bool hit)
-{
-    struct device_states *s = job->node->device_states;
-    LOCKED(&s->lock);
-    *(hit ? &s->hits : &s->misses) += 1;
+    cache_resize_locked(c, &e->entry,
+                        sizeof *e + strlen(summary->one_time_key_counts) +
+                            strlen(summary->unused_fallback_types));
 }
 
 /* Updates a summary from the feed; false if the database must be read instead. */
@@ -160,12 +141,11 @@ const struct err *device_state_get(struct job *job, const struct device_ref *dev
     }
     bool hit = device_state_look_up(job, device->device, &summary, &as_of) &&
                device_state_catch_up(job, device, &summary, &as_of);
-    device_state_count(job, hit);
     if (!hit) {
         as_of = feed_position(job->node->feed);
         TRY(device_summary_read(job_tx(job), device->device, &summary));
     }
-    device_state_store(job, device->device, &summary, as_of);
+    device_state_store(job, device->device, &summary, as_of, hit);
     *ret = summary;
     return NULL;
 }
@@ -173,9 +153,9 @@ const struct err *device_state_get(struct job *job, const struct device_ref *dev
 /* The messages up to `until` have been deleted from the database. */
 static void device_state_forget_messages(struct job *job, int64_t device, int64_t until)
 {
-    struct device_states *s = job->node->device_states;
-    LOCKED(&s->lock);
-    struct entry *e = map_get_int(&s->entries, device);
+    struct cache *c = &job->node->device_states->cache;
+    CACHE_LOCKED(c);
+    struct device_entry *e = cache_peek_locked(c, cache_key_int(&device));
     if (!e)
         return;
     if (e->summary.last_message <= until)
@@ -202,20 +182,4 @@ const struct err *device_state_read_messages(struct job *job, const struct devic
         return to_device_read(job_tx(job), device->device, since, until, limit, ret, ret_n,
                               ret_more);
     return NULL;
-}
-
-void device_states_add_metrics(struct device_states *s, struct buf *out)
-{
-    LOCKED(&s->lock);
-    buf_printf(out,
-               "# HELP concorde_device_states Users whose devices are in memory.\n"
-               "# TYPE concorde_device_states gauge\nconcorde_device_states %zu\n"
-               "# HELP concorde_device_state_hits_total Users whose devices were found in memory.\n"
-               "# TYPE concorde_device_state_hits_total counter\n"
-               "concorde_device_state_hits_total %lld\n"
-               "# HELP concorde_device_state_misses_total Users whose devices were read from the "
-               "database.\n"
-               "# TYPE concorde_device_state_misses_total counter\n"
-               "concorde_device_state_misses_total %lld\n",
-               s->entries.n, (long long)s->hits, (long long)s->misses);
 }

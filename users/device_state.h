@@ -3,8 +3,7 @@
  * changed and the answer comes from memory.
  *
  * An entry is what the database said at some position of the log. Later changes are read from the
- * feed when the entry is used, so it is never older than a position read from the feed before. The
- * cache is bounded; the least recently used entries are evicted first. */
+ * feed when the entry is used, so it is never older than a position read from the feed before. */
 #ifndef USERS_DEVICE_STATE_H
 #define USERS_DEVICE_STATE_H
 
@@ -12,9 +11,8 @@
 #include "storage/devices/to_device.h"
 
 struct device_states;
-struct device_states *device_states_create(void);
+struct device_states *device_states_create(struct cache_budget *b);
 void device_states_destroy(struct device_states *s); /* NULL-safe */
-void device_states_add_metrics(struct device_states *s, struct buf *out);
 
 /* The device: devices.id, and its name in the log. */
 struct device_ref {

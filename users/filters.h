@@ -11,7 +11,7 @@
 const struct err *filter_load(struct job *job, int64_t user, const char *param, struct filter *ret);
 
 struct filter_cache;
-struct filter_cache *filter_cache_create(size_t entries);
+struct filter_cache *filter_cache_create(struct cache_budget *b);
 void filter_cache_destroy(struct filter_cache *c);
 
 #endif

@@ -8,50 +8,43 @@
 #include "storage/users/unread.h"
 #include "users/unread_sums.h"
 
-enum {
-    BYTES_A_READER = 1024,
-    SHARE = 16, /* part of the memory for all caches */
-    READERS_MIN = 1024,
-    LOADS_MAX = 4 /* attempts while changes interfere */
-};
+enum { LOADS_MAX = 4 /* attempts while changes interfere */ };
 
 struct unread_cache {
-    struct lock lock;
+    struct cache cache; /* of readers, without keys: found by room and user */
     struct node *node;
     struct map rooms; /* rooms.id -> struct room_sums */
-    struct reader_sums *newest, *oldest;
-    size_t readers_n, readers_max;
-    int64_t applied; /* position up to which the log was followed */
-    int64_t hits, loads;
+    int64_t applied;  /* position up to which the log was followed */
 };
 
 /* ---- rooms and readers ---- */
 
-static void unread_unlink_locked(struct unread_cache *c, struct reader_sums *x)
-{
-    *(x->newer ? &x->newer->older : &c->newest) = x->older;
-    *(x->older ? &x->older->newer : &c->oldest) = x->newer;
-}
-
-static void unread_link_newest_locked(struct unread_cache *c, struct reader_sums *x)
-{
-    x->newer = NULL;
-    x->older = c->newest;
-    *(c->newest ? &c->newest->newer : &c->oldest) = x;
-    c->newest = x;
-}
-
 /* A room is dropped with its last reader. */
-static void unread_drop_locked(struct unread_cache *c, struct reader_sums *x)
+static void unread_left(void *cache, struct cache_entry *x)
 {
-    struct room_sums *r = x->room;
-    unread_unlink_locked(c, x);
-    c->readers_n--;
-    reader_destroy(x);
+    struct unread_cache *c = cache;
+    struct room_sums *r = ((struct reader_sums *)x)->room;
+    reader_leave((struct reader_sums *)x);
     if (r->readers.n)
         return;
     map_remove_int(&c->rooms, r->room);
     room_sums_destroy(r);
+}
+
+static void unread_destroy_reader(struct cache_entry *x)
+{
+    reader_destroy((struct reader_sums *)x);
+}
+
+static const struct cache_kind unread_kind = {.name = "unread",
+                                              .rank = RANK_CACHE,
+                                              .share = 4,
+                                              .left = unread_left,
+                                              .destroy = unread_destroy_reader};
+
+static void unread_drop_locked(struct unread_cache *c, struct reader_sums *x)
+{
+    cache_drop_locked(&c->cache, &x->entry);
 }
 
 static void drop_room_locked(struct unread_cache *c, struct room_sums *r)
@@ -68,16 +61,14 @@ static struct reader_sums *unread_find_locked(struct unread_cache *c, int64_t ro
 
 static struct reader_sums *unread_make_locked(struct unread_cache *c, int64_t room, int64_t user)
 {
-    if (c->readers_n >= c->readers_max)
-        unread_drop_locked(c, c->oldest);
     struct room_sums *r = map_get_int(&c->rooms, room);
     if (!r) {
         r = room_sums_create(room, c->applied);
         map_put_int(&c->rooms, room, r);
     }
     struct reader_sums *x = reader_create(r, user);
-    unread_link_newest_locked(c, x);
-    c->readers_n++;
+    x->entry.bytes = reader_bytes(x);
+    cache_add_locked(&c->cache, &x->entry);
     return x;
 }
 
@@ -158,13 +149,12 @@ static void unread_apply_locked(struct unread_cache *c, const struct change *cha
 static void unread_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct unread_cache *c = ctx;
-    LOCKED(&c->lock);
+    CACHE_LOCKED(&c->cache);
     for (size_t i = 0; i < n; i++)
         unread_apply_locked(c, &changes[i]);
     if (n)
         return;
-    while (c->oldest)
-        unread_drop_locked(c, c->oldest);
+    cache_forget_all_locked(&c->cache);
     c->applied = feed_newest(c->node->feed);
 }
 
@@ -183,15 +173,12 @@ static bool unread_look_up(struct job *job, int64_t room, int64_t user,
                            struct ignored_list *ignored, struct standing *ret)
 {
     struct unread_cache *c = job->node->unread;
-    LOCKED(&c->lock);
+    CACHE_LOCKED(&c->cache);
     struct reader_sums *x = unread_find_locked(c, room, user);
-    if (!x || !is_true(x, ignored))
+    bool is_known = x && is_true(x, ignored);
+    cache_count_locked(&c->cache, is_known ? &x->entry : NULL);
+    if (!is_known)
         return false;
-    c->hits++;
-    if (c->newest != x) {
-        unread_unlink_locked(c, x);
-        unread_link_newest_locked(c, x);
-    }
     reader_standing(job->arena, x, ret);
     return true;
 }
@@ -202,22 +189,22 @@ static const struct err *users_unread_load(struct job *job, struct room *room, i
 {
     struct unread_cache *c = job->node->unread;
     for (int i = 0; i < LOADS_MAX; i++) {
-        lock_take(&c->lock);
+        cache_lock(&c->cache);
         struct reader_sums *x = unread_find_locked(c, room->id, user);
         if (!x)
             x = unread_make_locked(c, room->id, user);
         int64_t until = c->applied;
         uint64_t touched = x->touched;
-        c->loads++;
-        lock_release(&c->lock);
+        cache_unlock(&c->cache);
 
         TRY(unread_load(job, room, user, user_id, ignored, until, ret));
-        LOCKED(&c->lock);
+        CACHE_LOCKED(&c->cache);
         x = unread_find_locked(c, room->id, user);
         if (!x)
             return NULL;
         if (x->touched == touched && reader_install(x, ret, ignored, until) && reader_catch_up(x)) {
             reader_standing(job->arena, x, ret);
+            cache_resize_locked(&c->cache, &x->entry, reader_bytes(x));
             return NULL;
         }
     }
@@ -237,7 +224,7 @@ static const struct err *unread_name_threads(struct job *job, struct room *room,
         if (!id.p)
             continue;
         t->root_id = event_id_from_bytes(job->arena, room->version, id);
-        LOCKED(&c->lock);
+        CACHE_LOCKED(&c->cache);
         struct room_sums *r = map_get_int(&c->rooms, room->id);
         struct thread_sum *sum = r ? room_sums_find_thread(r, t->root) : NULL;
         if (sum && !sum->root_id)
@@ -293,11 +280,9 @@ const struct err *unread_get(struct job *job, struct room *room, int64_t user, c
 struct unread_cache *unread_cache_create(struct node *node)
 {
     struct unread_cache *c = mem_zalloc(sizeof *c);
-    lock_init(&c->lock, RANK_CACHE);
+    cache_init(&c->cache, node->caches, &unread_kind, c);
     c->node = node;
     c->applied = feed_newest(node->feed);
-    int64_t readers = node->config->cache_size / SHARE / BYTES_A_READER;
-    c->readers_max = (size_t)(readers > READERS_MIN ? readers : READERS_MIN);
     feed_listen(node->feed, unread_on_changes, c);
     return c;
 }
@@ -306,24 +291,7 @@ void unread_cache_destroy(struct unread_cache *c)
 {
     if (!c)
         return;
-    while (c->oldest)
-        unread_drop_locked(c, c->oldest);
+    cache_finish(&c->cache);
     map_finish(&c->rooms);
-    lock_finish(&c->lock);
     free(c);
-}
-
-void unread_cache_add_metrics(struct unread_cache *c, struct buf *out)
-{
-    LOCKED(&c->lock);
-    buf_printf(out,
-               "# HELP concorde_unread_cache_readers Users whose unread counts are in memory.\n"
-               "# TYPE concorde_unread_cache_readers gauge\nconcorde_unread_cache_readers %zu\n"
-               "# HELP concorde_unread_cache_hits_total Unread counts found in memory.\n"
-               "# TYPE concorde_unread_cache_hits_total counter\n"
-               "concorde_unread_cache_hits_total %lld\n"
-               "# HELP concorde_unread_cache_loads_total Unread counts read from the database.\n"
-               "# TYPE concorde_unread_cache_loads_total counter\n"
-               "concorde_unread_cache_loads_total %lld\n",
-               c->readers_n, (long long)c->hits, (long long)c->loads);
 }

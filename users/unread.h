@@ -34,6 +34,5 @@ const struct err *unread_is_read(struct job *job, struct room *room, int64_t use
 struct unread_cache;
 struct unread_cache *unread_cache_create(struct node *node);
 void unread_cache_destroy(struct unread_cache *c);
-void unread_cache_add_metrics(struct unread_cache *c, struct buf *out);
 
 #endif

@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "rooms/account_cache.h"
 
+enum { SENDER_BYTES = 48 /* approximate size of a user id in the ring */ };
+
 static void unread_sums_add(struct unread_tally *t, struct unread_tally by)
 {
     t->notify += by.notify;
@@ -98,9 +100,23 @@ struct reader_sums *reader_create(struct room_sums *r, int64_t user)
     return x;
 }
 
-void reader_destroy(struct reader_sums *x)
+void reader_leave(struct reader_sums *x)
 {
     map_remove_int(&x->room->readers, x->user);
+    x->room = NULL;
+}
+
+size_t reader_bytes(const struct reader_sums *x)
+{
+    const struct room_sums *r = x->room;
+    size_t room = sizeof *r + UNREAD_RING * SENDER_BYTES + r->threads_n * sizeof *r->threads;
+    return sizeof *x + x->threads_n * sizeof *x->threads + room / r->readers.n;
+}
+
+void reader_destroy(struct reader_sums *x)
+{
+    if (x->room)
+        reader_leave(x);
     ignored_list_unref(x->ignored);
     free(x->threads);
     free(x);

@@ -9,7 +9,7 @@
 #ifndef USERS_UNREAD_SUMS_H
 #define USERS_UNREAD_SUMS_H
 
-#include "base/map.h"
+#include "base/cache.h"
 #include "users/receipts.h"
 #include "users/unread_internal.h"
 
@@ -57,8 +57,9 @@ struct room_sums {
 };
 
 struct reader_sums {
+    struct cache_entry entry;
     int64_t user;
-    struct room_sums *room;
+    struct room_sums *room; /* NULL: it has left it */
     bool loaded;
     uint64_t touched; /* changes that concerned this reader */
     int64_t read_up_to, main_read_up_to;
@@ -67,10 +68,9 @@ struct reader_sums {
     size_t threads_n;
     struct newest_event exceptions[UNREAD_EXCEPTIONS]; /* what they add beyond the room's */
     size_t exceptions_n;
-    int64_t exceptions_from;           /* all after this position are here */
-    struct ignored_list *ignored;      /* whose events add nothing; NULL: none */
-    int64_t caught_up;                 /* position: those up to here are in the sums */
-    struct reader_sums *newer, *older; /* links for a cache that orders readers by use */
+    int64_t exceptions_from;      /* all after this position are here */
+    struct ignored_list *ignored; /* whose events add nothing; NULL: none */
+    int64_t caught_up;            /* position: those up to here are in the sums */
 };
 
 /* applied: the position up to which the log was followed. */
@@ -81,7 +81,10 @@ struct thread_sum *room_sums_thread(struct room_sums *r, int64_t root); /* creat
 struct thread_sum *room_sums_find_thread(struct room_sums *r, int64_t root); /* NULL: missing */
 
 struct reader_sums *reader_create(struct room_sums *r, int64_t user); /* not loaded yet */
-void reader_destroy(struct reader_sums *x); /* also removes it from its room */
+void reader_leave(struct reader_sums *x);                             /* removes it from its room */
+void reader_destroy(struct reader_sums *x); /* the same, unless it has left it */
+/* Its memory, with its part of the room's. */
+size_t reader_bytes(const struct reader_sums *x);
 
 /* The reader has read up to a position, by a receipt or by sending an event. False if that is too
  * far back; the reader must then be dropped. */

@@ -1,8 +1,7 @@
 #include "federation/peer/answers.h"
 
+#include "base/cache.h"
 #include "base/clock.h"
-#include "base/lock.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "federation/federation.h"
 
@@ -14,9 +13,9 @@ enum {
 };
 
 struct answer {
-    struct answer *newer; /* in the order of arrival */
+    struct cache_entry entry;
     int64_t put_mono_ms, until_mono_ms;
-    bool is_some, is_replaced; /* replaced: not in the map any more */
+    bool is_some;
     size_t key_n, n;
     char bytes[]; /* the key, then the answer */
 };
@@ -34,42 +33,26 @@ struct forgotten {
 };
 
 struct answers {
-    struct lock lock;
+    struct cache cache;       /* its lock guards the rest, too */
     struct map forgotten;     /* server -> struct forgotten */
     int64_t all_forgotten_ms; /* all answers from before then are invalid */
     struct map waiting;       /* server -> struct waiting */
-    struct map by_key;
-    struct answer *oldest, *newest;
-    size_t bytes, bytes_max;
 };
 
-static size_t size_of(const struct answer *e)
+static void answers_destroy_entry(struct cache_entry *e)
 {
-    return sizeof *e + e->key_n + e->n;
-}
-
-static struct str answers_key_of(const struct answer *e)
-{
-    return (struct str){e->bytes, e->key_n};
-}
-
-static void answers_drop_oldest_locked(struct answers *a)
-{
-    struct answer *e = a->oldest;
-    a->oldest = e->newer;
-    if (!a->oldest)
-        a->newest = NULL;
-    if (!e->is_replaced)
-        map_remove(&a->by_key, answers_key_of(e));
-    a->bytes -= size_of(e);
     free(e);
 }
 
+static const struct cache_kind answers_kind = {
+    .name = "answers", .rank = RANK_CACHE, .share = 16, .destroy = answers_destroy_entry};
+
 static struct answer *answers_make(const char *key, struct str answer, int64_t keep_ms)
 {
-    size_t key_n = strlen(key);
-    struct answer *e = mem_zalloc(sizeof *e + key_n + answer.n);
-    *e = (struct answer){.put_mono_ms = mono_ms(),
+    size_t key_n = strlen(key), size = sizeof(struct answer) + key_n + answer.n;
+    struct answer *e = mem_zalloc(size);
+    *e = (struct answer){.entry = {.key = {e->bytes, key_n}, .bytes = size},
+                         .put_mono_ms = mono_ms(),
                          .until_mono_ms = mono_ms() + keep_ms,
                          .is_some = answer.p != NULL,
                          .key_n = key_n,
@@ -82,22 +65,14 @@ static struct answer *answers_make(const char *key, struct str answer, int64_t k
 
 void answers_put(struct answers *a, const char *key, struct str answer, int64_t keep_ms)
 {
-    if (answer.n + strlen(key) > a->bytes_max / LARGEST_SHARE)
+    if (answer.n + strlen(key) > cache_bytes_max(&a->cache) / LARGEST_SHARE)
         return;
     struct answer *e = answers_make(key, answer, keep_ms);
-    LOCKED(&a->lock);
-    struct answer *before = map_remove(&a->by_key, answers_key_of(e));
+    CACHE_LOCKED(&a->cache);
+    struct answer *before = cache_peek_locked(&a->cache, e->entry.key);
     if (before)
-        before->is_replaced = true;
-    map_put(&a->by_key, answers_key_of(e), e);
-    if (a->newest)
-        a->newest->newer = e;
-    else
-        a->oldest = e;
-    a->newest = e;
-    a->bytes += size_of(e);
-    while (a->bytes > a->bytes_max)
-        answers_drop_oldest_locked(a);
+        cache_drop_locked(&a->cache, &before->entry);
+    cache_add_locked(&a->cache, &e->entry);
 }
 
 /* ---- forgetting ---- */
@@ -113,7 +88,7 @@ static void drop_forgotten_locked(struct answers *a)
 void answers_forget(struct answers *a, const char *server)
 {
     size_t size = strlen(server) + 1;
-    LOCKED(&a->lock);
+    CACHE_LOCKED(&a->cache);
     struct forgotten *f = map_get(&a->forgotten, str_of(server));
     if (!f && a->forgotten.n == FORGOTTEN_MAX) {
         drop_forgotten_locked(a);
@@ -130,7 +105,7 @@ void answers_forget(struct answers *a, const char *server)
 
 static bool is_forgotten_locked(struct answers *a, const struct answer *e)
 {
-    struct str key = answers_key_of(e);
+    struct str key = e->entry.key;
     if (e->put_mono_ms <= a->all_forgotten_ms)
         return true;
     for (size_t i = 0, word = 0; a->forgotten.n && i <= key.n; i++) {
@@ -146,9 +121,11 @@ static bool is_forgotten_locked(struct answers *a, const struct answer *e)
 
 bool answers_get(struct answers *a, struct arena *arena, const char *key, struct str *ret)
 {
-    LOCKED(&a->lock);
-    const struct answer *e = map_get(&a->by_key, str_of(key));
-    if (!e || e->until_mono_ms < mono_ms() || is_forgotten_locked(a, e))
+    CACHE_LOCKED(&a->cache);
+    struct answer *e = cache_peek_locked(&a->cache, str_of(key));
+    bool is_valid = e && e->until_mono_ms >= mono_ms() && !is_forgotten_locked(a, e);
+    cache_count_locked(&a->cache, is_valid ? &e->entry : NULL);
+    if (!is_valid)
         return false;
     *ret = (struct str){0};
     if (e->is_some)
@@ -160,7 +137,7 @@ bool answers_get(struct answers *a, struct arena *arena, const char *key, struct
 
 static bool answers_begin(struct answers *a, const char *server)
 {
-    LOCKED(&a->lock);
+    CACHE_LOCKED(&a->cache);
     struct waiting *w = map_get(&a->waiting, str_of(server));
     if (!w) {
         size_t size = strlen(server) + 1;
@@ -176,7 +153,7 @@ static bool answers_begin(struct answers *a, const char *server)
 
 static void answers_end(struct answers *a, const char *server)
 {
-    LOCKED(&a->lock);
+    CACHE_LOCKED(&a->cache);
     struct waiting *w = map_get(&a->waiting, str_of(server));
     if (--w->n > 0)
         return;
@@ -207,11 +184,10 @@ const struct err *federation_question(struct job *job, const struct fed_request 
 
 /* ---- life ---- */
 
-struct answers *answers_create(size_t bytes_max)
+struct answers *answers_create(struct cache_budget *b)
 {
     struct answers *a = mem_zalloc(sizeof *a);
-    lock_init(&a->lock, RANK_CACHE);
-    a->bytes_max = bytes_max;
+    cache_init(&a->cache, b, &answers_kind, NULL);
     return a;
 }
 
@@ -219,11 +195,8 @@ void answers_destroy(struct answers *a)
 {
     if (!a)
         return;
-    while (a->oldest)
-        answers_drop_oldest_locked(a);
+    cache_finish(&a->cache);
     drop_forgotten_locked(a);
-    map_finish(&a->by_key);
     map_finish(&a->waiting);
-    lock_finish(&a->lock);
     free(a);
 }

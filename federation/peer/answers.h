@@ -1,8 +1,8 @@
 /* Answers of other servers to our users' queries: profiles, aliases, directories, spaces.
  *
- * Recent answers are cached, as the specification allows: in memory only, within a number of bytes,
- * the oldest are dropped first. The number of running requests to one server is bounded, so that
- * one that is slow on purpose does not block all workers. Thread-safe. */
+ * Recent answers are cached, as the specification allows: in memory only (base/cache.h). The
+ * number of running requests to one server is bounded, so that one that is slow on purpose does not
+ * block all workers. Thread-safe. */
 #ifndef FEDERATION_PEER_ANSWERS_H
 #define FEDERATION_PEER_ANSWERS_H
 
@@ -10,7 +10,7 @@
 
 struct answers;
 
-struct answers *answers_create(size_t bytes_max);
+struct answers *answers_create(struct cache_budget *b);
 void answers_destroy(struct answers *a); /* NULL-safe */
 
 /* True if something is cached; *ret is a copy in the arena, or p == NULL if answers_put was called

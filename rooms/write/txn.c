@@ -1,27 +1,31 @@
 #include "rooms/write/txn.h"
 
+#include "base/cache.h"
 #include "base/mem.h"
 #include "base/sha256.h"
 
-struct remembered {
+struct txn_entry {
+    struct cache_entry entry;
     unsigned char key[8 + TXN_KEY_BYTES]; /* device, then the transaction's key */
-    char *event_id;
+    char event_id[];
 };
 
-/* A ring: the newest replaces the oldest. */
 struct txn_memory {
-    struct lock lock;
-    struct map by_key;
-    struct remembered *ring;
-    size_t size, next;
+    struct cache cache;
 };
 
-struct txn_memory *txn_memory_create(size_t entries)
+static void txn_destroy(struct cache_entry *e)
+{
+    free(e);
+}
+
+static const struct cache_kind txn_kind = {
+    .name = "transactions", .rank = RANK_CACHE, .share = 16, .destroy = txn_destroy};
+
+struct txn_memory *txn_memory_create(struct cache_budget *b)
 {
     struct txn_memory *m = mem_zalloc(sizeof *m);
-    lock_init(&m->lock, RANK_CACHE);
-    m->ring = mem_zalloc(entries * sizeof *m->ring);
-    m->size = entries;
+    cache_init(&m->cache, b, &txn_kind, NULL);
     return m;
 }
 
@@ -29,11 +33,7 @@ void txn_memory_destroy(struct txn_memory *m)
 {
     if (!m)
         return;
-    for (size_t i = 0; i < m->size; i++)
-        free(m->ring[i].event_id);
-    free(m->ring);
-    map_finish(&m->by_key);
-    lock_finish(&m->lock);
+    cache_finish(&m->cache);
     free(m);
 }
 
@@ -54,24 +54,22 @@ static struct str full_key(unsigned char *into, int64_t device, struct str key)
 
 const char *txn_recent(struct job *job, int64_t device, struct str key)
 {
-    struct txn_memory *m = job->node->txns;
+    struct cache *c = &job->node->txns->cache;
     unsigned char bytes[8 + TXN_KEY_BYTES];
-    LOCKED(&m->lock);
-    const struct remembered *r = map_get(&m->by_key, full_key(bytes, device, key));
-    return r ? arena_strdup(job->arena, r->event_id) : NULL;
+    CACHE_LOCKED(c);
+    const struct txn_entry *e = cache_find_locked(c, full_key(bytes, device, key));
+    return e ? arena_strdup(job->arena, e->event_id) : NULL;
 }
 
 void txn_remember(struct txn_memory *m, int64_t device, struct str key, const char *event_id)
 {
-    LOCKED(&m->lock);
-    struct remembered *r = &m->ring[m->next];
-    struct str full = {(const char *)r->key, sizeof r->key};
-    if (r->event_id && map_get(&m->by_key, full) == r)
-        map_remove(&m->by_key, full);
-    free(r->event_id);
-    full_key(r->key, device, key);
-    r->event_id = mem_strdup(event_id);
-    map_remove(&m->by_key, full);
-    map_put(&m->by_key, full, r);
-    m->next = (m->next + 1) % m->size;
+    size_t n = strlen(event_id) + 1;
+    struct txn_entry *e = mem_alloc(sizeof *e + n);
+    e->entry = (struct cache_entry){.key = full_key(e->key, device, key), .bytes = sizeof *e + n};
+    memcpy(e->event_id, event_id, n);
+    CACHE_LOCKED(&m->cache);
+    struct txn_entry *before = cache_peek_locked(&m->cache, e->entry.key);
+    if (before)
+        cache_drop_locked(&m->cache, &before->entry);
+    cache_add_locked(&m->cache, &e->entry);
 }

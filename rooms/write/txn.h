@@ -8,7 +8,7 @@
 enum { TXN_KEY_BYTES = 16 };
 
 struct txn_memory;
-struct txn_memory *txn_memory_create(size_t entries);
+struct txn_memory *txn_memory_create(struct cache_budget *b);
 void txn_memory_destroy(struct txn_memory *m);
 
 /* The event id, in the job's arena; NULL if it is not in memory. */

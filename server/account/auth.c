@@ -24,8 +24,6 @@
 
 enum {
     AGENT_MAX = 127,   /* bytes stored of a User-Agent */
-    CACHE_SHARE = 16,  /* of the memory for all caches */
-    ENTRY_BYTES = 400, /* approximate size of an entry */
     SEEN_MAX = 100000, /* pending devices: further ones wait for their next request */
     FLUSH_MS = 15000,  /* how often the thread stores pending times */
     HOUSE_FIRST_MS = 60000,
@@ -326,7 +324,7 @@ struct auth *auth_create(struct node *node)
 {
     struct auth *a = mem_zalloc(sizeof *a);
     a->node = node;
-    a->cache = auth_cache_create((size_t)node->config->cache_size / CACHE_SHARE / ENTRY_BYTES);
+    a->cache = auth_cache_create(node->caches);
     lock_init(&a->lock, RANK_LEAF);
     cond_init(&a->stop);
     feed_listen(node->feed, auth_on_changes, a);
@@ -349,9 +347,4 @@ void auth_destroy(struct auth *a)
     lock_finish(&a->lock);
     free(a->notes);
     free(a);
-}
-
-void auth_add_metrics(struct auth *a, struct buf *out)
-{
-    auth_cache_add_metrics(a->cache, out);
 }

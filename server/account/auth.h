@@ -15,7 +15,6 @@ struct auth;
 
 struct auth *auth_create(struct node *node); /* listens to the feed, starts the thread */
 void auth_destroy(struct auth *a);           /* stores pending times; NULL-safe */
-void auth_add_metrics(struct auth *a, struct buf *out);
 
 /* Sets the hooks for everything but WHO_SERVER. They find the auth in the job's node. */
 void auth_set_hooks(struct http_hooks *hooks);

@@ -1,8 +1,8 @@
 /* The tokens in memory. Private to server/account/auth.c.
  *
- * Sixteen shards by the token's hash, each a map and a list in the order of use under a lock of its
- * own (RANK_CACHE). A user's entries within a shard are chained, so that forgetting a user does not
- * walk other users' entries. */
+ * Sixteen caches (base/cache.h), by the token's hash, so that requests seldom wait for a lock. A
+ * user's entries within a shard are chained, so that forgetting a user does not walk other users'
+ * entries. */
 #ifndef SERVER_ACCOUNT_AUTH_CACHE_H
 #define SERVER_ACCOUNT_AUTH_CACHE_H
 
@@ -13,9 +13,8 @@ struct auth_cache;
 
 enum { AUTH_SEEN_EVERY_MS = 60 * 1000 }; /* how often a device's use is recorded */
 
-struct auth_cache *auth_cache_create(size_t entries_max);
+struct auth_cache *auth_cache_create(struct cache_budget *b);
 void auth_cache_destroy(struct auth_cache *c);
-void auth_cache_add_metrics(struct auth_cache *c, struct buf *out);
 
 /* What a request needs to know of its token; strings are in the arena or live as long as the
  * process. */

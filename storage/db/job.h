@@ -8,6 +8,7 @@
 #include "storage/db/db.h"
 
 struct auth;
+struct cache_budget; /* base/cache.h */
 struct committer;
 struct epochs;
 struct feed;
@@ -34,7 +35,8 @@ struct node {
         schema_good_until; /* mono_ms() until which the schema need not be checked again */
     struct committer *committer;
     struct feed *feed;
-    struct epochs *epochs; /* storage/db/epochs.h */
+    struct cache_budget *caches; /* the memory of all caches */
+    struct epochs *epochs;       /* storage/db/epochs.h */
     struct intern *intern;
     struct room_cache *rooms;
     struct auth_indexes *auth_indexes;

@@ -1,5 +1,6 @@
 #include "whole_server.h"
 
+#include "base/cache.h"
 #include "empty_db.h"
 #include "federation/federation.h"
 #include "fuzz.h"
@@ -29,7 +30,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { FEED_BYTES = 1 << 16, INPUT_MAX = 1 << 16 };
+enum { FEED_BYTES = 1 << 16, CACHE_BYTES = 1 << 22, INPUT_MAX = 1 << 16 };
 
 static struct {
     struct arena *arena;
@@ -111,17 +112,18 @@ static void start(const char *reachable)
     signing_key_make(&s->signing_key);
     HOLDS(!db_open(uri, 8, &s->db));
     s->feed = feed_create(16, FEED_BYTES, 0);
+    s->caches = cache_budget_create(CACHE_BYTES);
     s->epochs = epochs_create();
     s->intern = intern_create(s->db);
     s->auth = auth_create(s);
     s->erasures = erasures_create(s);
-    s->device_states = device_states_create();
+    s->device_states = device_states_create(s->caches);
     s->message_quota = message_quota_create();
     s->rooms = room_cache_create(s);
     s->sessions = session_table_create(s);
     s->directory = directory_create(s);
-    s->txns = txn_memory_create(16);
-    s->filters = filter_cache_create(16);
+    s->txns = txn_memory_create(s->caches);
+    s->filters = filter_cache_create(s->caches);
     s->account_cache = account_cache_create(s);
     s->typing = typing_create(s);
     s->unread = unread_cache_create(s);

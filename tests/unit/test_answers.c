@@ -1,5 +1,6 @@
 #include "check.h"
 
+#include "base/cache.h"
 #include "federation/peer/answers.h"
 #include "server/media/fetches.h"
 
@@ -18,9 +19,23 @@ static void check_answer(struct answers *answers, const char *key, const char *w
         check_text(key, got, wanted);
 }
 
+static struct cache_budget *budget;
+
+static struct answers *begin_answers(void) /* of 100,000 bytes: a sixteenth of all caches */
+{
+    budget = cache_budget_create(16 * 100000);
+    return answers_create(budget);
+}
+
+static void end_answers(struct answers *answers)
+{
+    answers_destroy(answers);
+    cache_budget_destroy(budget);
+}
+
 static void test_remembering(void **state)
 {
-    struct answers *answers = answers_create(100000);
+    struct answers *answers = begin_answers();
     check_answer(answers, "a", NULL);
     answers_put(answers, "a", STR("1"), 60000);
     answers_put(answers, "b", STR(""), 60000);
@@ -28,35 +43,35 @@ static void test_remembering(void **state)
     check_answer(answers, "b", "");
     answers_put(answers, "a", STR("2"), 60000);
     check_answer(answers, "a", "2");
-    answers_destroy(answers);
+    end_answers(answers);
 }
 
 static void test_no_answer_is_an_answer(void **state)
 {
     arena_auto struct arena *a = arena_create();
-    struct answers *answers = answers_create(100000);
+    struct answers *answers = begin_answers();
     struct str got = STR("x");
     answers_put(answers, "a", (struct str){0}, 60000);
     assert_true(answers_get(answers, a, "a", &got));
     assert_null(got.p);
-    answers_destroy(answers);
+    end_answers(answers);
 }
 
 static void test_forgetting(void **state)
 {
-    struct answers *answers = answers_create(100000);
+    struct answers *answers = begin_answers();
     answers_put(answers, "a", STR("1"), 20);
     usleep(40000);
     check_answer(answers, "a", NULL);
     answers_put(answers, "a", STR("2"), 60000);
     check_answer(answers, "a", "2");
-    answers_destroy(answers);
+    end_answers(answers);
 }
 
 /* The newest answers stay and the memory is bounded. */
 static void test_the_oldest_go(void **state)
 {
-    struct answers *answers = answers_create(100000);
+    struct answers *answers = begin_answers();
     char key[32], large[7000];
     memset(large, 'x', sizeof large - 1);
     large[sizeof large - 1] = 0;
@@ -70,7 +85,7 @@ static void test_the_oldest_go(void **state)
     large[100] = 0;
     check_answer(answers, "key 1499", large);
     check_answer(answers, "key 1200", large);
-    answers_destroy(answers);
+    end_answers(answers);
 }
 
 /* ---- fetches ---- */

@@ -1,6 +1,23 @@
 /* The tokens in memory: evicted ones, and revoked ones, which must not come back. */
+#include "base/cache.h"
 #include "check.h"
 #include "server/account/auth_cache.h"
+
+enum { ROOMY = 1 << 24, BYTES = 8 * 160 * 400 }; /* the tokens have an eighth */
+
+static struct cache_budget *budget;
+
+static struct auth_cache *begin(size_t bytes)
+{
+    budget = cache_budget_create(bytes);
+    return auth_cache_create(budget);
+}
+
+static void end(struct auth_cache *c)
+{
+    auth_cache_destroy(c);
+    cache_budget_destroy(budget);
+}
 
 static struct token_hash hash_of(int n)
 {
@@ -42,7 +59,7 @@ static bool has(struct auth_cache *c, int n)
 
 static void cached_tokens_are_found(void **state)
 {
-    struct auth_cache *c = auth_cache_create(100);
+    struct auth_cache *c = begin(ROOMY);
     struct auth_entry e;
     assert_false(has(c, 1));
     put(c, 1, 7);
@@ -50,12 +67,12 @@ static void cached_tokens_are_found(void **state)
     assert_int_equal(e.caller.user, 7);
     assert_int_equal(e.caller.device, 1);
     assert_false(has(c, 2));
-    auth_cache_destroy(c);
+    end(c);
 }
 
 static void a_device_is_noted_once_a_minute(void **state)
 {
-    struct auth_cache *c = auth_cache_create(100);
+    struct auth_cache *c = begin(ROOMY);
     struct auth_entry e;
     put(c, 1, 7);
     assert_true(get(c, 1, 1000 + 59999, &e));
@@ -64,12 +81,12 @@ static void a_device_is_noted_once_a_minute(void **state)
     assert_true(e.unseen);
     assert_true(get(c, 1, 1000 + 60001, &e));
     assert_false(e.unseen);
-    auth_cache_destroy(c);
+    end(c);
 }
 
 static void a_user_is_forgotten_with_all_tokens_and_alone(void **state)
 {
-    struct auth_cache *c = auth_cache_create(1000);
+    struct auth_cache *c = begin(ROOMY);
     for (int n = 0; n < 100; n++)
         put(c, n, n % 3);
     auth_cache_forget_user(c, 1);
@@ -80,14 +97,14 @@ static void a_user_is_forgotten_with_all_tokens_and_alone(void **state)
         assert_false(has(c, n));
     put(c, 5, 2);
     assert_true(has(c, 5));
-    auth_cache_destroy(c);
+    end(c);
 }
 
 /* Read before the logout, put after it: the token must stay invalid. */
 static void tokens_read_before_a_change_are_not_cached(void **state)
 {
     arena_auto struct arena *a = arena_create();
-    struct auth_cache *c = auth_cache_create(100);
+    struct auth_cache *c = begin(ROOMY);
     struct token_hash h = hash_of(1);
     struct token_owner o = owner_of(7, 1);
     struct auth_entry e;
@@ -96,13 +113,13 @@ static void tokens_read_before_a_change_are_not_cached(void **state)
     auth_cache_forget_user(c, 7);
     auth_cache_put(c, &h, &o, epoch);
     assert_false(has(c, 1));
-    auth_cache_destroy(c);
+    end(c);
 }
 
 static void the_least_used_go_first(void **state)
 {
-    enum { MAX = 160, MANY = 2000 };
-    struct auth_cache *c = auth_cache_create(MAX);
+    enum { MANY = 2000 };
+    struct auth_cache *c = begin(BYTES);
     for (int n = 0; n < MANY; n++) {
         put(c, n, n % 10);
         assert_true(has(c, 0)); /* used all the time: it stays */
@@ -110,13 +127,14 @@ static void the_least_used_go_first(void **state)
     int left = 0;
     for (int n = 0; n < MANY; n++)
         left += has(c, n);
-    assert_true(left > MAX / 2);
-    assert_true(left <= MAX + 16);
+    assert_true(left > BYTES / 8 / 400 / 2);
+    assert_true(left <= BYTES / 8 / 200);
+    assert_true(cache_budget_bytes(budget) <= BYTES);
     for (int user = 0; user < 10; user++)
         auth_cache_forget_user(c, user);
     for (int n = 0; n < MANY; n++)
         assert_false(has(c, n));
-    auth_cache_destroy(c);
+    end(c);
 }
 
 int main(void)

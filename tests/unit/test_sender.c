@@ -129,7 +129,7 @@ static int begin(void **state)
     node_begin();
     federation.node = node_store();
     node_store()->federation = &federation;
-    federation.answers = answers_create(1 << 20);
+    federation.answers = answers_create(node_store()->caches);
     by_hand = sender_create(node_store());
     federation.sender = sender_create(node_store()); /* the last one is notified of typing */
     federation.watch = sender_watch(federation.sender);
