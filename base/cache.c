@@ -124,7 +124,7 @@ void cache_hold_locked(struct cache *c, struct arena *a, struct cache_entry *e)
 /* Only the cache itself refers to it: more references are made under the lock only. */
 static bool cache_is_unused_locked(const struct cache_entry *e)
 {
-    return atomic_load_explicit(&e->refs, memory_order_acquire) == 1;
+    return !e->pinned && atomic_load_explicit(&e->refs, memory_order_acquire) == 1;
 }
 
 static void cache_destroy_all(struct cache_entry *dead)
@@ -145,11 +145,10 @@ void cache_add_locked(struct cache *c, struct cache_entry *e)
     atomic_fetch_add_explicit(&c->budget->puts, 1, memory_order_relaxed);
     e->kind = c->kind;
     e->is_in = true;
-    e->bytes += OVERHEAD;
     c->n++;
     cache_ref_locked(e);
     cache_link_locked(c, e);
-    cache_charge_locked(c, e->bytes);
+    cache_charge_locked(c, e->bytes + OVERHEAD);
 }
 
 static void cache_remove_locked(struct cache *c, struct cache_entry *e)
@@ -158,7 +157,7 @@ static void cache_remove_locked(struct cache *c, struct cache_entry *e)
     if (e->key.n)
         map_remove(&c->entries, e->key);
     cache_unlink_locked(c, e);
-    cache_uncharge_locked(c, e->bytes);
+    cache_uncharge_locked(c, e->bytes + OVERHEAD);
     e->is_in = false;
     c->n--;
     if (c->kind->left)
@@ -181,17 +180,24 @@ void cache_take_locked(struct cache *c, struct cache_entry *e)
     atomic_store_explicit(&e->refs, 0, memory_order_relaxed);
 }
 
-void cache_count_locked(struct cache *c, struct cache_entry *e)
+void *cache_next_locked(const struct cache *c, const struct cache_entry *after)
 {
-    if (!e) {
-        c->misses++;
-        return;
-    }
-    c->hits++;
+    return after ? after->older : c->newest;
+}
+
+void cache_use_locked(struct cache *c, struct cache_entry *e)
+{
     if (e != c->newest || e == c->oldest)
         cache_move_locked(c, e);
     else
         e->used = atomic_load_explicit(&c->budget->puts, memory_order_relaxed);
+}
+
+void cache_count_locked(struct cache *c, struct cache_entry *e)
+{
+    *(e ? &c->hits : &c->misses) += 1;
+    if (e)
+        cache_use_locked(c, e);
 }
 
 void *cache_peek_locked(const struct cache *c, struct str key)

@@ -4,8 +4,9 @@
  * While a cache holds more than its own part (`share` of its kind), its least recently used entries
  * are evicted; while all caches together hold more than the budget, those of all caches. But a
  * cache that holds no more than a 32nd of the budget gives none up then: rooms, which are large, do
- * not drive out tokens, which are small. An entry in use is never evicted. So the bytes in all
- * caches are at most the budget, besides entries in use and what is being added.
+ * not drive out tokens, which are small. An entry in use (referenced, or pinned) is never evicted.
+ * So the bytes in all caches are at most the budget, besides entries in use and what is being
+ * added.
  *
  * An entry is a struct of the user that begins with a struct cache_entry. It is created by the user
  * and belongs to the cache once it was put there. It is destroyed when it has left the cache and no
@@ -31,7 +32,8 @@ struct cache_kind;
 
 struct cache_entry {
     struct str key; /* set by the user, before the entry is put into the cache */
-    size_t bytes;   /* the same: all memory that it holds; then see cache_resize_locked */
+    size_t bytes;   /* the same: all memory that it holds; later cache_resize_locked */
+    bool pinned;    /* set by the user, with the lock: is not evicted */
     /* The rest is cache.c's. */
     const struct cache_kind *kind;
     struct cache_entry *newer, *older;
@@ -113,7 +115,11 @@ static inline void cache_auto_unlock_(struct cache **c)
 
 void *cache_find_locked(struct cache *c, struct str key);       /* counts as a use of the entry */
 void *cache_peek_locked(const struct cache *c, struct str key); /* does not */
-/* A use of an entry that was found otherwise; NULL: it was missing. For the order and metrics. */
+/* All entries, from the newest on: NULL is before the first and after the last. */
+void *cache_next_locked(const struct cache *c, const struct cache_entry *after);
+/* A use of an entry that was found otherwise. */
+void cache_use_locked(struct cache *c, struct cache_entry *e);
+/* The same, for the metrics, too; NULL: it was missing. */
 void cache_count_locked(struct cache *c, struct cache_entry *e);
 
 /* Puts a new entry into the cache; there must be none with its key. */

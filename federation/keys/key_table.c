@@ -10,8 +10,9 @@ enum {
     KEYS_MAX = 200, /* of one server */
 };
 
-static void key_table_destroy(struct key_server *s)
+static void key_table_destroy_server(struct cache_entry *e)
 {
+    struct key_server *s = (struct key_server *)e;
     for (size_t i = 0; i < s->n; i++) {
         free(s->keys[i].id);
         free(s->keys[i].public_key);
@@ -22,60 +23,37 @@ static void key_table_destroy(struct key_server *s)
     free(s);
 }
 
+static const struct cache_kind key_kind = {
+    .name = "server_keys", .rank = RANK_LEAF, .share = 16, .destroy = key_table_destroy_server};
+
+void key_table_init(struct key_table *t, struct cache_budget *b)
+{
+    cache_init(&t->servers, b, &key_kind, NULL);
+}
+
 void key_table_finish(struct key_table *t)
 {
-    for (struct key_server *s = t->newest, *next; s; s = next) {
-        next = s->older;
-        key_table_destroy(s);
-    }
-    map_finish(&t->servers);
-    *t = (struct key_table){0};
-}
-
-static void key_table_link_newest(struct key_table *t, struct key_server *s)
-{
-    s->newer = NULL;
-    s->older = t->newest;
-    *(t->newest ? &t->newest->newer : &t->oldest) = s;
-    t->newest = s;
-}
-
-static void unlink_server(struct key_table *t, struct key_server *s)
-{
-    *(s->newer ? &s->newer->older : &t->newest) = s->older;
-    *(s->older ? &s->older->newer : &t->oldest) = s->newer;
-}
-
-static void key_table_forget_oldest(struct key_table *t)
-{
-    struct key_server *s = t->oldest;
-    while (s && s->asking)
-        s = s->newer;
-    if (!s)
-        return;
-    unlink_server(t, s);
-    map_remove(&t->servers, str_of(s->name));
-    key_table_destroy(s);
+    cache_finish(&t->servers);
 }
 
 struct key_server *key_table_find(const struct key_table *t, const char *server)
 {
-    return map_get(&t->servers, str_of(server));
+    return cache_peek_locked(&t->servers, str_of(server));
 }
 
 struct key_server *key_table_use(struct key_table *t, const char *server)
 {
     struct key_server *s = key_table_find(t, server);
     if (s) {
-        unlink_server(t, s);
+        cache_use_locked(&t->servers, &s->entry);
     } else {
-        if (t->servers.n >= t->max)
-            key_table_forget_oldest(t);
         s = mem_zalloc(sizeof *s);
+        s->table = t;
         s->name = mem_strdup(server);
-        map_put(&t->servers, str_of(s->name), s);
+        s->entry.key = str_of(s->name);
+        s->entry.bytes = sizeof *s + s->entry.key.n;
+        cache_add_locked(&t->servers, &s->entry);
     }
-    key_table_link_newest(t, s);
     return s;
 }
 
@@ -99,6 +77,8 @@ void key_server_put(struct key_server *s, const struct server_key *key, enum key
         s->keys = mem_realloc_array(s->keys, s->n + 1, sizeof *s->keys);
         k = &s->keys[s->n++];
         *k = (struct known_key){.id = mem_strdup(key->key_id)};
+        size_t more = sizeof *k + strlen(key->key_id) + strlen(key->public_key);
+        cache_resize_locked(&s->table->servers, &s->entry, s->entry.bytes + more);
     }
     free(k->public_key);
     k->public_key = mem_strdup(key->public_key);
@@ -114,7 +94,7 @@ const struct known_key *key_server_find(const struct key_server *s, const char *
 
 void key_server_dropped(struct key_server *s)
 {
-    s->asking = s->notaries_asked = false;
+    s->entry.pinned = s->notaries_asked = false;
     free(s->missing_id);
     s->missing_id = NULL;
 }

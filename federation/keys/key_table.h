@@ -1,9 +1,9 @@
-/* The keyring's memory: servers, their keys, and when they may be asked again. Bounded: the server
- * unused for longest is evicted, unless it is being asked. Not thread-safe: the keyring locks. */
+/* The keyring's memory: servers, their keys, and when they may be asked again. A server
+ * that is being asked is not evicted. The keyring takes the lock of the cache. */
 #ifndef FEDERATION_KEYS_KEY_TABLE_H
 #define FEDERATION_KEYS_KEY_TABLE_H
 
-#include "base/map.h"
+#include "base/cache.h"
 #include "storage/servers/server_keys.h"
 
 struct known_key {
@@ -12,27 +12,27 @@ struct known_key {
 };
 
 struct key_server {
+    struct cache_entry entry; /* pinned: queued, or being asked */
+    struct key_table *table;
     char *name;
     struct known_key *keys;
     size_t n;
-    bool loaded;                             /* from the database */
-    bool asking;                             /* queued, or being asked */
-    bool notaries_asked;                     /* since it was queued, without success */
-    int64_t not_before_mono;                 /* in the list `later`: when to ask */
-    int64_t give_up_mono;                    /* when no request waits for it any more */
-    char *missing_id;                        /* the wanted key; NULL: any */
-    int failures;                            /* in a row */
-    int64_t asked_mono;                      /* when the last request ended */
-    int64_t retry_mono;                      /* not to be asked before */
-    struct key_server *newer, *older, *next; /* by use; in the queue */
+    bool loaded;             /* from the database */
+    bool notaries_asked;     /* since it was queued, without success */
+    int64_t not_before_mono; /* in the list `later`: when to ask */
+    int64_t give_up_mono;    /* when no request waits for it any more */
+    char *missing_id;        /* the wanted key; NULL: any */
+    int failures;            /* in a row */
+    int64_t asked_mono;      /* when the last request ended */
+    int64_t retry_mono;      /* not to be asked before */
+    struct key_server *next; /* in the queue */
 };
 
 struct key_table {
-    struct map servers;
-    struct key_server *newest, *oldest;
-    size_t max;
+    struct cache servers;
 };
 
+void key_table_init(struct key_table *t, struct cache_budget *b);
 void key_table_finish(struct key_table *t);
 
 /* The server's entry, marked as used; created if missing. */

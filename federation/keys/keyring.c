@@ -7,7 +7,6 @@
 #include "http/waits.h"
 
 enum {
-    SERVERS_MAX = 20000, /* in memory */
     WAIT_MS = 30 * 1000, /* for servers that are being asked */
     WAIT_CALLER_MS = 12 * 1000,
     AHEAD_MS = 10 * 60 * 1000, /* a key in use is refreshed this long before it expires */
@@ -21,9 +20,8 @@ struct keyring *keyring_create(struct node *node)
     struct keyring *k = mem_zalloc(sizeof *k);
     k->node = node;
     k->arena = arena_create();
-    k->table.max = SERVERS_MAX;
+    key_table_init(&k->table, node->caches);
     key_settings_read(k->arena, node, &k->settings);
-    lock_init(&k->lock, RANK_LEAF);
     cond_init(&k->queued);
     cond_init(&k->answered);
     return k;
@@ -37,18 +35,13 @@ void keyring_destroy(struct keyring *k)
     key_table_finish(&k->table);
     pthread_cond_destroy(&k->queued);
     pthread_cond_destroy(&k->answered);
-    lock_finish(&k->lock);
     arena_destroy(k->arena);
     free(k);
 }
 
 void keyring_add_metrics(struct keyring *k, struct buf *out)
 {
-    LOCKED(&k->lock);
-    buf_printf(out,
-               "# HELP concorde_keyring_servers Servers whose signing keys are in memory.\n"
-               "# TYPE concorde_keyring_servers gauge\nconcorde_keyring_servers %zu\n",
-               k->table.servers.n);
+    CACHE_LOCKED(&k->table.servers);
     buf_printf(out,
                "# HELP concorde_keyring_asked_total Requests to other servers for signing keys.\n"
                "# TYPE concorde_keyring_asked_total counter\n"
@@ -91,15 +84,14 @@ static void look_locked(struct keyring *k, struct arena *a, struct key_wanted_of
 {
     struct key_server *s = key_table_find(&k->table, w->server);
     const struct known_key *key = s ? key_server_find(s, w->key_id, w->valid_at_ms) : NULL;
-    if (!key)
-        return;
-    key_table_use(&k->table, w->server);
-    w->ret_key = arena_strdup(a, key->public_key);
+    cache_count_locked(&k->table.servers, key ? &s->entry : NULL);
+    if (key)
+        w->ret_key = arena_strdup(a, key->public_key);
 }
 
 static void keyring_look(struct keyring *k, struct arena *a, struct key_wanted_of *wanted, size_t n)
 {
-    LOCKED(&k->lock);
+    CACHE_LOCKED(&k->table.servers);
     for (size_t i = 0; i < n; i++)
         if (!wanted[i].ret_key)
             look_locked(k, a, &wanted[i]);
@@ -107,7 +99,7 @@ static void keyring_look(struct keyring *k, struct arena *a, struct key_wanted_o
 
 static size_t not_loaded(struct keyring *k, const struct open_servers *o, const char **ret)
 {
-    LOCKED(&k->lock);
+    CACHE_LOCKED(&k->table.servers);
     size_t n = 0;
     for (size_t i = 0; i < o->n; i++)
         if (!key_table_use(&k->table, o->names[i])->loaded)
@@ -124,7 +116,7 @@ static const struct err *keyring_load(struct keyring *k, struct job *job,
     if (!n)
         return NULL;
     TRY(server_keys_load(job_tx(job), names, n, &keys, &keys_n));
-    LOCKED(&k->lock);
+    CACHE_LOCKED(&k->table.servers);
     for (size_t i = 0; i < n; i++)
         key_table_use(&k->table, names[i])->loaded = true;
     /* Keys that the server itself sent meanwhile are newer. */
@@ -158,7 +150,7 @@ static bool is_asking_locked(const struct keyring *k, const struct open_servers 
 {
     for (size_t i = 0; i < o->n; i++) {
         const struct key_server *s = key_table_find(&k->table, o->names[i]);
-        if (s && s->asking)
+        if (s && s->entry.pinned)
             return true;
     }
     return false;
@@ -181,7 +173,7 @@ static void keyring_choose_locked(struct keyring *k, struct open_servers *o, enu
         if (!federation_may_contact(k->node->config, o->names[i]))
             continue;
         const struct key_server *s = key_table_use(&k->table, o->names[i]);
-        if (!s->asking && !is_due(s, haste))
+        if (!s->entry.pinned && !is_due(s, haste))
             continue;
         o->names[n] = o->names[i];
         o->key_ids[n++] = o->key_ids[i];
@@ -194,7 +186,7 @@ static void ask_locked(struct keyring *k, const struct open_servers *o, enum has
 {
     for (size_t i = 0; i < o->n; i++) {
         struct key_server *s = key_table_use(&k->table, o->names[i]);
-        if (!s->asking)
+        if (!s->entry.pinned)
             keyring_ask_locked(k, s, o->key_ids[i], haste == HASTE_CALLER, until_mono);
         else if (s->give_up_mono < until_mono)
             s->give_up_mono = until_mono;
@@ -205,7 +197,7 @@ static void keyring_wait_locked(struct keyring *k, const struct open_servers *o,
                                 int64_t deadline_mono)
 {
     while (!k->stopping && is_asking_locked(k, o))
-        if (lock_wait_until(&k->lock, &k->answered, deadline_mono))
+        if (lock_wait_until(&k->table.servers.lock, &k->answered, deadline_mono))
             return;
 }
 
@@ -231,9 +223,9 @@ static const struct err *keys_keyring_find(struct job *job, struct key_wanted_of
     struct open_servers o = open_servers(k, job->arena, wanted, n);
     if (!o.n)
         return NULL;
-    lock_take(&k->lock);
+    cache_lock(&k->table.servers);
     const struct err *e = ask_and_wait_locked(k, &o, haste, mono_ms() + wait_ms);
-    lock_release(&k->lock);
+    cache_unlock(&k->table.servers);
     if (!e)
         keyring_look(k, job->arena, wanted, n);
     return e;
@@ -247,9 +239,9 @@ const struct err *keyring_find(struct job *job, struct key_wanted_of *wanted, si
 /* Refreshes keys that will soon expire, if their server is in contact. */
 static void ask_ahead(struct keyring *k, const struct key_wanted_of *w)
 {
-    LOCKED(&k->lock);
+    CACHE_LOCKED(&k->table.servers);
     struct key_server *s = key_table_find(&k->table, w->server);
-    if (s && !s->asking && !key_server_find(s, w->key_id, w->valid_at_ms + AHEAD_MS) &&
+    if (s && !s->entry.pinned && !key_server_find(s, w->key_id, w->valid_at_ms + AHEAD_MS) &&
         key_server_is_due(s, false, mono_ms()))
         keyring_ask_locked(k, s, w->key_id, false, mono_ms() + WAIT_MS);
 }
@@ -272,7 +264,7 @@ void keyring_refresh(struct keyring *k, const char *const *servers, size_t n, in
                              arena_alloc_array(a, n, sizeof *o.key_ids), n};
     for (size_t i = 0; i < n; i++)
         o.names[i] = servers[i];
-    LOCKED(&k->lock);
+    CACHE_LOCKED(&k->table.servers);
     ask_and_wait_locked(k, &o, HASTE_ANEW, mono_ms() + timeout_ms);
 }
 

@@ -89,9 +89,9 @@ static void wait_for_work_locked(struct keyring *k)
         due = s->not_before_mono < due ? s->not_before_mono : due;
     k->idle_n++;
     if (k->later)
-        lock_wait_until(&k->lock, &k->queued, due);
+        lock_wait_until(&k->table.servers.lock, &k->queued, due);
     else
-        lock_wait(&k->lock, &k->queued);
+        lock_wait(&k->table.servers.lock, &k->queued);
     k->idle_n--;
 }
 
@@ -102,7 +102,7 @@ void keyring_ask_locked(struct keyring *k, struct key_server *s, const char *key
 {
     if (k->stopping)
         return;
-    s->asking = true;
+    s->entry.pinned = true;
     s->missing_id = mem_strdup(key_id);
     s->give_up_mono = until_mono;
     put_locked(k, s, urgent);
@@ -116,11 +116,11 @@ void keyring_stop(struct keyring *k)
 {
     if (!k)
         return;
-    lock_take(&k->lock);
+    cache_lock(&k->table.servers);
     k->stopping = true;
     pthread_cond_broadcast(&k->queued);
     pthread_cond_broadcast(&k->answered);
-    lock_release(&k->lock);
+    cache_unlock(&k->table.servers);
     for (size_t i = 0; i < k->askers_n; i++)
         pthread_join(k->askers[i], NULL);
     k->askers_n = 0;
@@ -140,7 +140,7 @@ static void learn_locked(struct task *e, const struct key_answer *a)
 
 static void learn(struct task *e, const struct key_answer *answers, size_t n)
 {
-    LOCKED(&e->k->lock);
+    CACHE_LOCKED(&e->k->table.servers);
     for (size_t i = 0; i < n; i++)
         learn_locked(e, &answers[i]);
 }
@@ -154,7 +154,7 @@ static bool keyring_askers_is_done_locked(const struct task *e, size_t i)
 
 static bool keyring_askers_is_done(struct task *e)
 {
-    LOCKED(&e->k->lock);
+    CACHE_LOCKED(&e->k->table.servers);
     return e->n == 1 && keyring_askers_is_done_locked(e, 0);
 }
 
@@ -256,7 +256,7 @@ static void *keyring_askers_run(void *arg)
 {
     struct keyring *k = arg;
     struct arena *a = arena_create();
-    lock_take(&k->lock);
+    cache_lock(&k->table.servers);
     while (!k->stopping) {
         keyring_askers_take_due_locked(k);
         drop_late_locked(k);
@@ -268,14 +268,14 @@ static void *keyring_askers_run(void *arg)
         job_init(&job, k->node, a);
         struct task e = {.k = k, .job = &job};
         begin_locked(&e);
-        lock_release(&k->lock);
+        cache_unlock(&k->table.servers);
         go(&e);
         job_finish(&job);
-        lock_take(&k->lock);
+        cache_lock(&k->table.servers);
         end_locked(&e);
         arena_reset(a);
     }
-    lock_release(&k->lock);
+    cache_unlock(&k->table.servers);
     arena_destroy(a);
     return NULL;
 }

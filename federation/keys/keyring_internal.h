@@ -6,8 +6,6 @@
 #include "federation/keys/key_table.h"
 #include "federation/keys/keyring.h"
 
-#include "base/lock.h"
-
 enum { KEYRING_ASKERS_MAX = 32 };
 
 struct keyring {
@@ -15,9 +13,8 @@ struct keyring {
     struct arena *arena; /* holds the settings */
     struct key_settings settings;
 
-    struct lock lock; /* guards what follows; a leaf */
+    struct key_table table; /* the lock of its cache, a leaf, guards what follows, too */
     pthread_cond_t queued, answered;
-    struct key_table table;
     struct key_server *first, *last; /* the queue */
     size_t queue_n;
     struct key_server *later;             /* servers that asked us to wait, unordered */

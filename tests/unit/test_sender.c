@@ -142,10 +142,10 @@ static int end(void **state)
     sender_stop(federation.sender);
     node_store()->federation = NULL;
     struct sender *s = federation.sender;
+    answers_destroy(federation.answers);
     node_end(); /* the listener may be called until then */
     sender_destroy(s);
     sender_destroy(by_hand);
-    answers_destroy(federation.answers);
     return 0;
 }
 

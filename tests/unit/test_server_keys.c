@@ -208,10 +208,14 @@ static void test_wrong_settings(void **state)
 
 /* ---- memory ---- */
 
+/* The table may hold a sixteenth of all caches. */
+enum { TWO_SERVERS = 16 * 900 };
+
 static void put(struct key_table *t, const char *server, const char *key_id, int64_t until,
                 enum key_source pending)
 {
     const struct server_key k = {server, key_id, PUBLIC_KEY, until};
+    CACHE_LOCKED(&t->servers);
     key_server_put(key_table_use(t, server), &k, pending);
 }
 
@@ -223,7 +227,9 @@ static bool has(struct key_table *t, const char *server, const char *key_id, int
 
 static void test_memory(void **state)
 {
-    struct key_table t = {.max = 2};
+    struct key_table t;
+    struct cache_budget *budget = cache_budget_create(TWO_SERVERS);
+    key_table_init(&t, budget);
     put(&t, "a", "ed25519:1", 100, KEY_SOURCE_OLDER);
     put(&t, "a", "ed25519:2", 200, KEY_SOURCE_OLDER);
     assert_true(has(&t, "a", "ed25519:1", 100) && has(&t, "a", "ed25519:1", 0));
@@ -245,10 +251,11 @@ static void test_memory(void **state)
     key_table_use(&t, "a");
     put(&t, "c", "ed25519:1", 100, KEY_SOURCE_OLDER);
     assert_true(key_table_find(&t, "a") && !key_table_find(&t, "b") && key_table_find(&t, "c"));
-    key_table_find(&t, "a")->asking = true;
+    key_table_find(&t, "a")->entry.pinned = true;
     put(&t, "d", "ed25519:1", 100, KEY_SOURCE_OLDER);
     assert_true(key_table_find(&t, "a") && !key_table_find(&t, "c") && key_table_find(&t, "d"));
     key_table_finish(&t);
+    cache_budget_destroy(budget);
 }
 
 static void test_patience(void **state)
