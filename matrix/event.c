@@ -26,6 +26,11 @@ struct event *event_ref(const struct event *e)
     return &block_of(e)->e;
 }
 
+size_t event_bytes(const struct event *e)
+{
+    return sizeof *block_of(e) + 4 * e->json.n;
+}
+
 void event_unref(const struct event *e)
 {
     if (!e || atomic_fetch_sub_explicit(&block_of(e)->references, 1, memory_order_acq_rel) != 1)

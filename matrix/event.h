@@ -44,6 +44,8 @@ static inline bool event_is_dummy(const struct event *e)
 }
 
 struct event *event_ref(const struct event *e);
+/* Its memory, about, with its content as a tree (event_content). */
+size_t event_bytes(const struct event *e);
 void event_unref(const struct event *e); /* NULL-safe */
 /* The arena drops the reference at its reset. Returns its argument. */
 const struct event *event_keep(struct arena *a, struct event *e);

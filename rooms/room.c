@@ -11,6 +11,12 @@
 
 #include <stdatomic.h>
 
+enum {
+    BYTES_A_ROOM = 4 * 1024, /* what is not counted one by one */
+    BYTES_A_MEMBER = sizeof(struct room_member) + 2 * sizeof(struct map_slot),
+    BYTES_A_NAME = 256 /* in the index of names */
+};
+
 /* ---- one room ---- */
 
 struct room *room_create_unlisted(int64_t id, const char *room_id, const struct room_version *v)
@@ -21,6 +27,7 @@ struct room *room_create_unlisted(int64_t id, const char *room_id, const struct 
     r->id = id;
     r->room_id = mem_strdup(room_id);
     r->version = v;
+    r->bytes = BYTES_A_ROOM;
     return r;
 }
 
@@ -78,6 +85,24 @@ struct room_state_slot *room_state_slot_locked(struct room *r, const char *type,
     return key.p ? map_get(&r->state, key) : NULL;
 }
 
+static void room_count_bytes_locked(struct room *r)
+{
+    size_t a_member = BYTES_A_MEMBER + (r->names ? BYTES_A_NAME : 0);
+    atomic_store_explicit(&r->bytes, BYTES_A_ROOM + r->state_bytes + r->members.n * a_member,
+                          memory_order_relaxed);
+}
+
+static size_t room_slot_bytes(const struct room_state_slot *slot)
+{
+    return sizeof *slot + event_bytes(slot->event) + 2 * sizeof(struct map_slot);
+}
+
+static void room_drop_slot_locked(struct room *r, struct room_state_slot *slot)
+{
+    r->state_bytes -= room_slot_bytes(slot);
+    free_slot(slot);
+}
+
 void room_put_state_locked(struct room *r, const struct event *e, int64_t position)
 {
     size_t t = strlen(e->type), k = strlen(e->state_key), n = t + 1 + k;
@@ -92,10 +117,12 @@ void room_put_state_locked(struct room *r, const struct event *e, int64_t positi
         return;
     }
     map_put(&r->state, (struct str){slot->key, n}, slot);
+    r->state_bytes += room_slot_bytes(slot);
     if (before)
-        free_slot(before);
+        room_drop_slot_locked(r, before);
     else
         r->state_but_members_n += strcmp(e->type, "m.room.member") != 0;
+    room_count_bytes_locked(r);
     if (position > r->state_position)
         r->state_position = position;
 }
@@ -105,7 +132,8 @@ void room_end_state_locked(struct room *r, const struct event *e, int64_t positi
     struct room_state_slot *slot = room_state_slot_locked(r, e->type, e->state_key);
     if (slot && slot->position <= position) {
         map_remove(&r->state, (struct str){slot->key, strlen(e->type) + 1 + strlen(e->state_key)});
-        free_slot(slot);
+        room_drop_slot_locked(r, slot);
+        room_count_bytes_locked(r);
         r->state_but_members_n -= strcmp(e->type, "m.room.member") != 0;
     }
     if (position > r->state_position)
@@ -167,6 +195,7 @@ void room_put_member_locked(struct room *r, const struct room_member *member)
     if (!m) {
         m = mem_zalloc(sizeof *m);
         map_put_int(&r->members, member->user, m);
+        room_count_bytes_locked(r);
     } else {
         count_member(r, m, -1);
     }

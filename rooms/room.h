@@ -9,8 +9,7 @@
 #ifndef ROOMS_ROOM_H
 #define ROOMS_ROOM_H
 
-#include "base/lock.h"
-#include "base/map.h"
+#include "base/cache.h"
 #include "matrix/auth/auth_rules.h"
 #include "storage/db/job.h"
 #include "storage/rooms/members.h"
@@ -29,6 +28,7 @@ struct room_member {
 
 /* Fields marked (const) never change after loading; all others need the lock. */
 struct room {
+    struct cache_entry entry;
     struct lock lock;
     pthread_cond_t changed; /* broadcast when a writer that others wait for has finished */
     int64_t id;             /* (const) rooms.id */
@@ -74,9 +74,9 @@ struct room {
     int64_t *own_rules; /* users.id of joined local members with push rules of their own */
     size_t own_rules_n, own_rules_cap;
 
-    int refs;                   /* under the cache's lock */
-    struct room *newer, *older; /* the cache's order of use */
-    struct name_index *names;   /* rooms/names.h; NULL: not built */
+    size_t state_bytes;       /* of the state in memory */
+    atomic_size_t bytes;      /* of all this, about */
+    struct name_index *names; /* rooms/names.h; NULL: not built */
 };
 
 /* The current state event of that key, kept by the job's arena; NULL when there is none. */

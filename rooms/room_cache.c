@@ -10,102 +10,52 @@
 #include "storage/rooms/events.h"
 #include "storage/rooms/rooms.h"
 
-#include <assert.h>
-
 enum {
-    BYTES_A_ROOM = 64 * 1024,
-    ROOMS_MIN = 64,
     IDS_AT_ONCE = 32,
     CLOCK_STEP_MS = 1000 /* a larger difference means that the clock was set back */
 };
 
 struct room_cache {
-    struct lock lock;
+    struct cache cache; /* by rooms.id */
     struct node *node;
-    struct map rooms;             /* rooms.id -> struct room */
-    struct room *newest, *oldest; /* the order of use */
-    size_t rooms_max;
     struct recent_rules rules;
     int64_t ids[IDS_AT_ONCE]; /* reserved ids for new rooms */
     size_t ids_n;
     int64_t created_ms; /* the time of the newest room of this node */
-    int64_t loads, hits, evictions;
 };
 
-/* ---- the order of use ---- */
-
-static void room_cache_unlink_locked(struct room_cache *c, struct room *r)
+static void room_cache_left(void *cache, struct cache_entry *r)
 {
-    *(r->newer ? &r->newer->older : &c->newest) = r->older;
-    *(r->older ? &r->older->newer : &c->oldest) = r->newer;
-    r->newer = r->older = NULL;
+    ((struct room *)r)->stale = true;
 }
 
-static void room_cache_link_newest_locked(struct room_cache *c, struct room *r)
+static void room_cache_destroy_room(struct cache_entry *r)
 {
-    r->older = c->newest;
-    r->newer = NULL;
-    *(c->newest ? &c->newest->newer : &c->oldest) = r;
-    c->newest = r;
+    room_destroy_unlisted((struct room *)r);
 }
 
-static void room_cache_drop_locked(struct room_cache *c, struct room *r)
-{
-    map_remove_int(&c->rooms, r->id);
-    room_cache_unlink_locked(c, r);
-    r->stale = true;
-    if (r->refs == 0)
-        room_destroy_unlisted(r);
-}
-
-static void evict_locked(struct room_cache *c)
-{
-    for (struct room *r = c->oldest, *newer; r && c->rooms.n > c->rooms_max; r = newer) {
-        newer = r->newer;
-        if (r->refs)
-            continue;
-        c->evictions++;
-        room_cache_drop_locked(c, r);
-    }
-}
-
-/* ---- references ---- */
-
-struct held {
-    struct room_cache *cache;
-    struct room *room;
-};
-
-static void room_cache_release(void *what)
-{
-    struct held *h = what;
-    LOCKED(&h->cache->lock);
-    assert(h->room->refs > 0);
-    if (--h->room->refs == 0 && h->room->stale)
-        room_destroy_unlisted(h->room);
-}
-
-static void room_cache_hold_locked(struct job *job, struct room_cache *c, struct room *r)
-{
-    r->refs++;
-    struct held *h = arena_alloc(job->arena, sizeof *h);
-    *h = (struct held){c, r};
-    arena_defer(job->arena, room_cache_release, h);
-}
+static const struct cache_kind room_kind = {.name = "rooms",
+                                            .rank = RANK_ROOM_CACHE,
+                                            .left = room_cache_left,
+                                            .destroy = room_cache_destroy_room};
 
 static struct room *find_cached(struct job *job, struct room_cache *c, int64_t id)
 {
-    LOCKED(&c->lock);
-    struct room *r = map_get_int(&c->rooms, id);
+    CACHE_LOCKED(&c->cache);
+    struct room *r = cache_find_locked(&c->cache, cache_key_int(&id));
     if (!r)
         return NULL;
-    c->hits++;
-    if (c->newest != r) {
-        room_cache_unlink_locked(c, r);
-        room_cache_link_newest_locked(c, r);
-    }
-    room_cache_hold_locked(job, c, r);
+    cache_resize_locked(&c->cache, &r->entry, r->bytes);
+    cache_hold_locked(&c->cache, job->arena, &r->entry);
     return r;
+}
+
+static void room_cache_add_locked(struct job *job, struct room_cache *c, struct room *r)
+{
+    r->entry.key = cache_key_int(&r->id);
+    r->entry.bytes = r->bytes;
+    cache_add_locked(&c->cache, &r->entry);
+    cache_hold_locked(&c->cache, job->arena, &r->entry);
 }
 
 static void set_own_rules(void *room, int64_t user)
@@ -122,27 +72,29 @@ static bool is_outdated_locked(struct room_cache *c, struct room *r, int64_t bef
            !recent_rules_each(&c->rules, before, set_own_rules, r);
 }
 
-/* Puts a loaded room into the cache, unless a change was published while it was being read. */
+static struct room *room_cache_insert_locked(struct job *job, struct room_cache *c, struct room *r,
+                                             int64_t before)
+{
+    struct room *there = cache_peek_locked(&c->cache, cache_key_int(&r->id));
+    if (there)
+        cache_hold_locked(&c->cache, job->arena, &there->entry);
+    if (there || is_outdated_locked(c, r, before))
+        return there;
+    room_cache_add_locked(job, c, r);
+    return r;
+}
+
+/* Puts a loaded room into the cache, unless another thread has, or a change was published while it
+ * was being read. Returns the room to use. */
 static struct room *room_cache_insert(struct job *job, struct room_cache *c, struct room *r,
                                       int64_t before)
 {
-    LOCKED(&c->lock);
-    struct room *there = map_get_int(&c->rooms, r->id);
-    if (there) {
+    cache_lock(&c->cache);
+    struct room *used = room_cache_insert_locked(job, c, r, before);
+    cache_unlock(&c->cache);
+    if (used != r)
         room_destroy_unlisted(r);
-        room_cache_hold_locked(job, c, there);
-        return there;
-    }
-    map_put_int(&c->rooms, r->id, r);
-    room_cache_link_newest_locked(c, r);
-    c->loads++;
-    if (is_outdated_locked(c, r, before)) {
-        room_cache_drop_locked(c, r);
-        return NULL;
-    }
-    room_cache_hold_locked(job, c, r);
-    evict_locked(c);
-    return r;
+    return used;
 }
 
 const struct err *room_get_by_id(struct job *job, int64_t id, struct room **ret)
@@ -181,9 +133,9 @@ const struct err *room_get(struct job *job, const char *room_id, struct room **r
 
 static void room_cache_forget(struct room_cache *c, struct room *r)
 {
-    LOCKED(&c->lock);
-    if (map_get_int(&c->rooms, r->id) == r)
-        room_cache_drop_locked(c, r);
+    CACHE_LOCKED(&c->cache);
+    if (cache_peek_locked(&c->cache, cache_key_int(&r->id)) == r)
+        cache_drop_locked(&c->cache, &r->entry);
 }
 
 void room_forget(struct job *job, struct room *r)
@@ -196,16 +148,13 @@ void room_forget(struct job *job, struct room *r)
 void room_cache_list_new(struct job *job, struct room *r)
 {
     struct room_cache *c = job->node->rooms;
-    LOCKED(&c->lock);
-    map_put_int(&c->rooms, r->id, r);
-    room_cache_link_newest_locked(c, r);
-    room_cache_hold_locked(job, c, r);
-    evict_locked(c);
+    CACHE_LOCKED(&c->cache);
+    room_cache_add_locked(job, c, r);
 }
 
 static bool take_id(struct room_cache *c, int64_t *ret)
 {
-    LOCKED(&c->lock);
+    CACHE_LOCKED(&c->cache);
     if (!c->ids_n)
         return false;
     *ret = c->ids[--c->ids_n];
@@ -220,7 +169,7 @@ const struct err *room_cache_next_id(struct job *job, int64_t *ret)
         return NULL;
     TRY(rooms_reserve_ids(job_tx(job), IDS_AT_ONCE, &ids));
     *ret = ids[0];
-    LOCKED(&c->lock);
+    CACHE_LOCKED(&c->cache);
     if (!c->ids_n) {
         c->ids_n = IDS_AT_ONCE - 1;
         memcpy(c->ids, ids + 1, c->ids_n * sizeof *ids);
@@ -230,7 +179,7 @@ const struct err *room_cache_next_id(struct job *job, int64_t *ret)
 
 int64_t room_cache_creation_ms(struct room_cache *c)
 {
-    LOCKED(&c->lock);
+    CACHE_LOCKED(&c->cache);
     int64_t now = now_ms();
     bool is_taken = now <= c->created_ms && c->created_ms - now < CLOCK_STEP_MS;
     c->created_ms = is_taken ? c->created_ms + 1 : now;
@@ -241,16 +190,20 @@ int64_t room_cache_creation_ms(struct room_cache *c)
 
 struct room *room_take_cached(struct room_cache *c, int64_t id)
 {
-    LOCKED(&c->lock);
-    struct room *r = map_get_int(&c->rooms, id);
+    CACHE_LOCKED(&c->cache);
+    struct room *r = cache_peek_locked(&c->cache, cache_key_int(&id));
     if (r)
-        r->refs++;
+        cache_ref_locked(&r->entry);
     return r;
 }
 
 void room_give_back(struct room_cache *c, struct room *r)
 {
-    room_cache_release(&(struct held){c, r});
+    cache_lock(&c->cache);
+    if (!r->stale)
+        cache_resize_locked(&c->cache, &r->entry, r->bytes);
+    cache_unlock(&c->cache);
+    cache_unref(&r->entry);
 }
 
 /* The member event's user was interned when the event was written, so this finds it in memory. */
@@ -335,10 +288,10 @@ static void apply_event(struct room_cache *c, const struct change *change)
 /* A user has push rules of their own now: notes that in all rooms they are in. */
 static void apply_push_rules(struct room_cache *c, int64_t user, int64_t position)
 {
-    LOCKED(&c->lock);
+    CACHE_LOCKED(&c->cache);
     recent_rules_add(&c->rules, user, position);
-    for (struct map_slot *s = NULL; (s = map_next(&c->rooms, s));) {
-        struct room *r = s->value;
+    for (struct room *r = cache_next_locked(&c->cache, NULL); r;
+         r = cache_next_locked(&c->cache, &r->entry)) {
         lock_take(&r->lock);
         room_set_own_rules_locked(r, user, true);
         ahead_set_own_rules_locked(r, user);
@@ -346,18 +299,11 @@ static void apply_push_rules(struct room_cache *c, int64_t user, int64_t positio
     }
 }
 
-static void room_cache_forget_all(struct room_cache *c)
-{
-    LOCKED(&c->lock);
-    while (c->newest)
-        room_cache_drop_locked(c, c->newest);
-}
-
 static void room_cache_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct room_cache *c = ctx;
     if (n == 0)
-        room_cache_forget_all(c);
+        cache_forget_all(&c->cache);
     for (size_t i = 0; i < n; i++) {
         if (changes[i].kind == CHANGE_EVENT || changes[i].kind == CHANGE_STATE)
             apply_event(c, &changes[i]);
@@ -374,11 +320,9 @@ int64_t room_cache_rules_position(struct room_cache *c)
 struct room_cache *room_cache_create(struct node *node)
 {
     struct room_cache *c = mem_zalloc(sizeof *c);
-    lock_init(&c->lock, RANK_ROOM_CACHE);
+    cache_init(&c->cache, node->caches, &room_kind, NULL);
     recent_rules_init(&c->rules);
     c->node = node;
-    int64_t rooms = node->config->cache_size / BYTES_A_ROOM;
-    c->rooms_max = (size_t)(rooms > ROOMS_MIN ? rooms : ROOMS_MIN);
     feed_listen(node->feed, room_cache_on_changes, c);
     return c;
 }
@@ -387,27 +331,7 @@ void room_cache_destroy(struct room_cache *c)
 {
     if (!c)
         return;
-    room_cache_forget_all(c);
-    map_finish(&c->rooms);
+    cache_finish(&c->cache);
     recent_rules_finish(&c->rules);
-    lock_finish(&c->lock);
     free(c);
-}
-
-void room_cache_add_metrics(struct room_cache *c, struct buf *out)
-{
-    LOCKED(&c->lock);
-    buf_printf(
-        out,
-        "# HELP concorde_room_cache_rooms Rooms in memory.\n"
-        "# TYPE concorde_room_cache_rooms gauge\nconcorde_room_cache_rooms %zu\n"
-        "# HELP concorde_room_cache_hits_total Rooms found in memory.\n"
-        "# TYPE concorde_room_cache_hits_total counter\nconcorde_room_cache_hits_total %lld\n"
-        "# HELP concorde_room_cache_loads_total Rooms read from the database.\n"
-        "# TYPE concorde_room_cache_loads_total counter\n"
-        "concorde_room_cache_loads_total %lld\n"
-        "# HELP concorde_room_cache_evictions_total Rooms removed from memory to make room.\n"
-        "# TYPE concorde_room_cache_evictions_total counter\n"
-        "concorde_room_cache_evictions_total %lld\n",
-        c->rooms.n, (long long)c->hits, (long long)c->loads, (long long)c->evictions);
 }

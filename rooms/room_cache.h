@@ -6,7 +6,6 @@
 
 struct room_cache *room_cache_create(struct node *node); /* listens to the feed */
 void room_cache_destroy(struct room_cache *c);
-void room_cache_add_metrics(struct room_cache *c, struct buf *out);
 /* The position of the newest change of any user's push rules that the cache has seen: rules that
  * were read stay valid while it does not change. */
 int64_t room_cache_rules_position(struct room_cache *c);

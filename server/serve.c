@@ -195,8 +195,6 @@ static void add_store_metrics(void *what, struct buf *out)
     feed_add_metrics(s->feed, out);
     cache_budget_add_metrics(s->caches, out);
     message_quota_add_metrics(s->message_quota, out);
-    room_cache_add_metrics(s->rooms, out);
-    auth_indexes_add_metrics(s->auth_indexes, out);
     session_table_add_metrics(s->sessions, out);
     media_repo_add_metrics(s->media, out);
     federation_add_metrics(s->federation, out);

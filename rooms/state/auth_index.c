@@ -5,8 +5,6 @@
 #include "storage/rooms/auth_nodes.h"
 
 enum {
-    SHARE = 8, /* of the budget of all caches */
-    BYTES_MIN = 4 << 20,
     PAGE = 4096, /* nodes that are loaded first; later pages are larger */
     PAGE_MAX = 1 << 20,
     EVENTS_BYTES = 4 << 20, /* of the events kept for one room */
@@ -15,12 +13,7 @@ enum {
 };
 
 struct auth_indexes {
-    struct lock lock;
-    struct map rooms; /* rooms.id -> struct auth_index that no job uses */
-    struct auth_index *newest, *oldest;
-    size_t bytes, bytes_max;
-    uint64_t epoch; /* grows when cached data become wrong */
-    int64_t loads, hits;
+    struct cache cache; /* by rooms.id: those that no job uses */
 };
 
 /* ---- one room's ---- */
@@ -28,11 +21,6 @@ struct auth_indexes {
 static size_t auth_index_bytes_of(const struct auth_index *x)
 {
     return sizeof *x + x->graph.bytes + x->numbers_bytes + x->events_bytes;
-}
-
-static size_t bytes_of_event(const struct event *e)
-{
-    return sizeof *e + 4 * e->json.n + MAP_BYTES; /* including its content as a tree */
 }
 
 static void forget_numbers(struct auth_index *x)
@@ -103,7 +91,7 @@ void auth_index_keep(struct auth_index *x, const struct known_event *e, uint32_t
         *kept = (struct auth_index_event){.event = event_ref(event),
                                           .rejected = e->e.status == EVENT_REJECTED};
         map_put(&x->events, str_of(event->event_id), kept);
-        x->events_bytes += sizeof *kept + bytes_of_event(event);
+        x->events_bytes += sizeof *kept + event_bytes(event) + MAP_BYTES;
     }
     if (node && !kept->node)
         map_put_int(&x->by_node, node, kept);
@@ -143,7 +131,7 @@ static void auth_index_fill(void *ctx, uint32_t node, const uint32_t *cites, siz
 
 static const struct err *auth_index_load(struct auth_graph *g, uint32_t node)
 {
-    struct auth_index *x = (struct auth_index *)g;
+    struct auth_index *x = (struct auth_index *)((char *)g - offsetof(struct auth_index, graph));
     size_t loaded = g->n + 1 - g->from, more = 3 * loaded;
     more = more < PAGE ? PAGE : more > PAGE_MAX ? PAGE_MAX : more;
     uint32_t to = g->from - 1, from = to > more ? to - (uint32_t)more : 0;
@@ -170,6 +158,7 @@ static const struct err *auth_index_make(struct job *job, struct room *room,
     auth_graph_init(&x->graph, newest);
     x->graph.load = auth_index_load;
     x->room_id = room->id;
+    x->entry.key = cache_key_int(&x->room_id);
     x->stored_n = x->known_n = newest;
     x->state_position = -1;
     x->lacks = lacks;
@@ -180,44 +169,41 @@ static const struct err *auth_index_make(struct job *job, struct room *room,
 
 /* ---- all of them ---- */
 
-static void auth_index_unlink_locked(struct auth_indexes *all, struct auth_index *x)
+static void auth_index_destroy_entry(struct cache_entry *e)
 {
-    *(x->newer ? &x->newer->older : &all->newest) = x->older;
-    *(x->older ? &x->older->newer : &all->oldest) = x->newer;
-    x->newer = x->older = NULL;
-    map_remove_int(&all->rooms, x->room_id);
-    all->bytes -= auth_index_bytes_of(x);
+    auth_index_destroy((struct auth_index *)e);
 }
+
+static const struct cache_kind auth_index_kind = {
+    .name = "auth_events", .rank = RANK_CACHE, .share = 8, .destroy = auth_index_destroy_entry};
 
 static struct auth_index *auth_index_take(struct auth_indexes *all, int64_t room,
                                           uint64_t *ret_epoch)
 {
-    LOCKED(&all->lock);
-    struct auth_index *x = map_get_int(&all->rooms, room);
-    *ret_epoch = all->epoch;
-    *(x ? &all->hits : &all->loads) += 1;
+    CACHE_LOCKED(&all->cache);
+    struct auth_index *x = cache_find_locked(&all->cache, cache_key_int(&room));
+    *ret_epoch = cache_epoch_locked(&all->cache);
     if (x)
-        auth_index_unlink_locked(all, x);
+        cache_take_locked(&all->cache, &x->entry);
     return x;
+}
+
+static bool give_locked(struct auth_indexes *all, struct auth_index *x)
+{
+    if (x->epoch != cache_epoch_locked(&all->cache) || cache_peek_locked(&all->cache, x->entry.key))
+        return false;
+    x->entry.bytes = auth_index_bytes_of(x);
+    cache_add_locked(&all->cache, &x->entry);
+    return true;
 }
 
 static void give(struct auth_indexes *all, struct auth_index *x)
 {
-    LOCKED(&all->lock);
-    if (x->epoch != all->epoch || map_get_int(&all->rooms, x->room_id)) {
+    cache_lock(&all->cache);
+    bool is_kept = give_locked(all, x);
+    cache_unlock(&all->cache);
+    if (!is_kept)
         auth_index_destroy(x);
-        return;
-    }
-    map_put_int(&all->rooms, x->room_id, x);
-    x->older = all->newest;
-    *(all->newest ? &all->newest->newer : &all->oldest) = x;
-    all->newest = x;
-    all->bytes += auth_index_bytes_of(x);
-    while (all->bytes > all->bytes_max) {
-        struct auth_index *oldest = all->oldest;
-        auth_index_unlink_locked(all, oldest);
-        auth_index_destroy(oldest);
-    }
 }
 
 /* Assigns the numbers again if nodes lacked auth events that have been stored since. */
@@ -271,26 +257,24 @@ void auth_index_close(struct auth_index *x, bool is_good)
 
 void auth_indexes_forget(struct auth_indexes *all, int64_t room)
 {
-    LOCKED(&all->lock);
-    struct auth_index *x = map_get_int(&all->rooms, room);
-    if (x) {
-        auth_index_unlink_locked(all, x);
-        auth_index_destroy(x);
-    } else {
-        all->epoch++; /* a job may be using it */
-    }
+    CACHE_LOCKED(&all->cache);
+    struct auth_index *x = cache_peek_locked(&all->cache, cache_key_int(&room));
+    if (x)
+        cache_drop_locked(&all->cache, &x->entry);
+    else
+        cache_move_epoch_locked(&all->cache); /* a job may be using it */
 }
 
 void auth_indexes_forget_event(struct auth_indexes *all, int64_t room, const char *event_id)
 {
-    LOCKED(&all->lock);
-    struct auth_index *x = map_get_int(&all->rooms, room);
+    CACHE_LOCKED(&all->cache);
+    struct auth_index *x = cache_peek_locked(&all->cache, cache_key_int(&room));
     struct auth_index_event *kept = x ? map_remove(&x->events, str_of(event_id)) : NULL;
     if (!kept)
         return;
-    size_t bytes = sizeof *kept + bytes_of_event(kept->event);
+    size_t bytes = sizeof *kept + event_bytes(kept->event) + MAP_BYTES;
     x->events_bytes -= bytes;
-    all->bytes -= bytes;
+    cache_resize_locked(&all->cache, &x->entry, x->entry.bytes - bytes);
     if (kept->node)
         map_remove_int(&x->by_node, kept->node);
     event_unref(kept->event);
@@ -300,23 +284,14 @@ void auth_indexes_forget_event(struct auth_indexes *all, int64_t room, const cha
 static void auth_index_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct auth_indexes *all = ctx;
-    if (n)
-        return; /* auth_index_find reads the changes */
-    LOCKED(&all->lock);
-    all->epoch++;
-    while (all->newest) {
-        struct auth_index *x = all->newest;
-        auth_index_unlink_locked(all, x);
-        auth_index_destroy(x);
-    }
+    if (!n) /* else auth_index_find reads the changes */
+        cache_forget_all(&all->cache);
 }
 
 struct auth_indexes *auth_indexes_create(struct node *node)
 {
     struct auth_indexes *all = mem_zalloc(sizeof *all);
-    lock_init(&all->lock, RANK_CACHE);
-    int64_t bytes = node->config->cache_size / SHARE;
-    all->bytes_max = (size_t)(bytes > BYTES_MIN ? bytes : BYTES_MIN);
+    cache_init(&all->cache, node->caches, &auth_index_kind, NULL);
     feed_listen(node->feed, auth_index_on_changes, all);
     return all;
 }
@@ -325,24 +300,6 @@ void auth_indexes_destroy(struct auth_indexes *all)
 {
     if (!all)
         return;
-    auth_index_on_changes(all, NULL, 0);
-    map_finish(&all->rooms);
-    lock_finish(&all->lock);
+    cache_finish(&all->cache);
     free(all);
-}
-
-void auth_indexes_add_metrics(struct auth_indexes *all, struct buf *out)
-{
-    LOCKED(&all->lock);
-    buf_printf(
-        out,
-        "# HELP concorde_auth_index_bytes Memory for the auth events of rooms with forks.\n"
-        "# TYPE concorde_auth_index_bytes gauge\nconcorde_auth_index_bytes %zu\n"
-        "# HELP concorde_auth_index_hits_total State resolutions that found them in memory.\n"
-        "# TYPE concorde_auth_index_hits_total counter\n"
-        "concorde_auth_index_hits_total %lld\n"
-        "# HELP concorde_auth_index_loads_total State resolutions that did not.\n"
-        "# TYPE concorde_auth_index_loads_total counter\n"
-        "concorde_auth_index_loads_total %lld\n",
-        all->bytes, (long long)all->hits, (long long)all->loads);
 }

@@ -1,26 +1,26 @@
 /* The auth events of a room as a graph of numbers (matrix/auth/auth_graph.h), for state resolution.
  * The numbers are in the database (storage/rooms/auth_nodes.h): assigned when a fork first needs
  * them, and extended when the state changes. Those that were read stay in memory from one event of
- * a fork to the next, with their events; all rooms share one budget, and the least recently used
- * room is dropped first.
+ * a fork to the next, with their events (base/cache.h).
  *
  * One job at a time has a room's index, and keeps other writers of the room out (rooms/writer.h).
  */
 #ifndef ROOMS_STATE_AUTH_INDEX_H
 #define ROOMS_STATE_AUTH_INDEX_H
 
+#include "base/cache.h"
 #include "matrix/auth/auth_graph.h"
 #include "rooms/state/lookup.h"
 
 struct auth_indexes;
 struct auth_indexes *auth_indexes_create(struct node *node); /* listens to the feed */
 void auth_indexes_destroy(struct auth_indexes *all);
-void auth_indexes_add_metrics(struct auth_indexes *all, struct buf *out);
 /* Drops what is cached of the room, or of that event. */
 void auth_indexes_forget(struct auth_indexes *all, int64_t room);
 void auth_indexes_forget_event(struct auth_indexes *all, int64_t room, const char *event_id);
 
 struct auth_index {
+    struct cache_entry entry;
     struct auth_graph graph; /* for its CURRENT nodes see auth_index_find */
     struct job *job;         /* the user of the index */
     struct room *room;
@@ -38,8 +38,7 @@ struct auth_index {
     struct map by_node;           /* node -> the same */
     struct auth_number **pending; /* nodes above stored_n up to known_n, in order */
     size_t numbers_bytes, events_bytes;
-    uint64_t epoch;
-    struct auth_index *newer, *older;
+    uint64_t epoch; /* of the cache when it was taken or made */
 };
 
 /* Opens the room's index. Follow with auth_index_find, and with auth_index_close. */

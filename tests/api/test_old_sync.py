@@ -224,7 +224,7 @@ def test_peeking_waits_for_new_events(fresh_server, register):
     alice, bob = (register(name, on=server) for name in ("alice", "bob"))
     room = alice.create_room(initial_state=[{"type": "m.room.history_visibility",
                                              "content": {"history_visibility": "world_readable"}}])
-    stream, hits = Stream(bob, room_id=room), "concorde_room_cache_hits_total"
+    stream, hits = Stream(bob, room_id=room), 'concorde_cache_hits_total{cache="rooms"}'
     stream.read()
     before = metric(server, hits)
     stream.read()
