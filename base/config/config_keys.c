@@ -261,7 +261,7 @@ const struct config_key config_keys[] = {
     KEY("max_connections_per_address", INT, max_connections_per_address, "0",
         "The maximum of one address (IPv6: of a /64), except trusted_proxies; 0: half of all.",
         .min = 0, .max = 1000000),
-    KEY("cache_size", SIZE, cache_size, "256M", "Memory for all caches.", .min = 1 << 20,
+    KEY("cache_size", SIZE, cache_size, "256M", "Memory for all caches together.", .min = 1 << 20,
         .max = 1LL << 40),
     KEY("loops", INT, loops, "0",
         "Threads that read and write connections; 0: by the number of processors.", .min = 0,
