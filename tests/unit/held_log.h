@@ -4,6 +4,7 @@
 #define TESTS_HELD_LOG_H
 
 #include "node_fixture.h"
+#include "waiting.h"
 
 #include "rooms/ahead.h"
 #include "storage/rooms/events.h"
@@ -110,19 +111,13 @@ static inline int64_t depth_of(const char *room_id)
     return depth;
 }
 
-static inline void look_again_soon(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
-}
-
 /* Waits until the event is in the queue: the head of the room has changed. */
 static inline struct sender *queue(const char *room_id, struct author author,
                                    struct new_event event)
 {
     int64_t before = depth_of(room_id);
     struct sender *s = start(room_id, author, event);
-    while (depth_of(room_id) == before)
-        look_again_soon();
+    WAIT_UNTIL(depth_of(room_id) != before);
     assert_false(s->is_over);
     return s;
 }

@@ -2,6 +2,8 @@
 #ifndef HTTP_FIXTURE_H
 #define HTTP_FIXTURE_H
 
+#include "waiting.h"
+
 #include "base/clock.h"
 #include "http/server.h"
 
@@ -65,9 +67,7 @@ FIXTURE_MAY long fixture_metric(struct http_server *s, const char *name)
 /* Waits until the metric has that value. */
 FIXTURE_MAY void fixture_await_metric(struct http_server *s, const char *name, long n)
 {
-    for (int i = 0; i < 20000 && fixture_metric(s, name) != n; i++)
-        usleep(1000);
-    assert_int_equal(fixture_metric(s, name), n);
+    WAIT_UNTIL(fixture_metric(s, name) == n);
 }
 
 FIXTURE_MAY int fixture_connect(struct http_server *s)

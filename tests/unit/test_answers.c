@@ -1,11 +1,11 @@
 #include "check.h"
+#include "waiting.h"
 
 #include "base/cache.h"
 #include "federation/peer/answers.h"
 #include "server/media/fetches.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 /* ---- answers ---- */
 
@@ -60,8 +60,8 @@ static void test_no_answer_is_an_answer(void **state)
 static void test_forgetting(void **state)
 {
     struct answers *answers = begin_answers();
-    answers_put(answers, "a", STR("1"), 20);
-    usleep(40000);
+    answers_put(answers, "a", STR("1"), 20000);
+    clock_advance(20001);
     check_answer(answers, "a", NULL);
     answers_put(answers, "a", STR("2"), 60000);
     check_answer(answers, "a", "2");

@@ -59,8 +59,7 @@ static void a_wait_ends_when_the_clock_reaches_its_deadline(void **state)
     bool late;
     pthread_t thread = begin_wait(&late);
     clock_advance(DAY_MS - HOUR_MS);
-    for (int i = 0; i < 3 * CLOCK_ROUND_MS; i++)
-        wait_briefly();
+    wait_some_rounds();
     assert_false(atomic_load(&is_over));
     clock_advance(HOUR_MS);
     pthread_join(thread, NULL);

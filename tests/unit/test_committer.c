@@ -1,4 +1,5 @@
 #include "log_fixture.h"
+#include "waiting.h"
 
 #include "base/clock.h"
 #include "storage/db/committer.h"
@@ -500,7 +501,7 @@ static void read_meanwhile(struct tally *t)
         assert_true(head >= before);
         before = head;
         scope_finish(&s);
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        wait_briefly();
     }
 }
 
@@ -573,7 +574,7 @@ static void *end_again_and_again(void *ctx)
     struct chaos *c = ctx;
     while (!c->stop) {
         pg_must("terminate", pg_command(pg_uri(), end_committer));
-        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+        wait_some_rounds();
     }
     return NULL;
 }
@@ -603,9 +604,14 @@ static void cut_connections(void)
     }
 }
 
+/* Fails when no commit is in the trigger below. */
+static const char is_lingering[] = "SELECT 1 / count(*) FROM pg_stat_activity "
+                                   "WHERE wait_event = 'PgSleep' AND datname = current_database()";
+
 static void *cut_soon(void *ctx)
 {
-    nanosleep(&(struct timespec){.tv_nsec = 300000000}, NULL);
+    while (pg_command(pg_uri(), is_lingering))
+        wait_briefly();
     cut_connections();
     return NULL;
 }
@@ -630,7 +636,7 @@ static void a_commit_in_doubt_is_decided(void **state)
     const struct err *e = write_commit(&s.job, new_note(&s.job, id), NULL);
     pthread_join(cutter, NULL);
     bool there = is_noted(id);
-    nanosleep(&(struct timespec){.tv_sec = 2}, NULL); /* long enough for a forgotten commit */
+    WAIT_UNTIL(pg_command(pg_uri(), is_lingering)); /* a forgotten commit */
     assert_int_equal(there, is_noted(id));
     assert_int_equal(e == NULL, there);
     assert_true(!e || e->code == ERR_UNAVAILABLE);

@@ -9,6 +9,7 @@
 #include "pg_fixture.h"
 #include "storage/db/time_limit.h"
 #include "tx_scope.h"
+#include "waiting.h"
 
 #include <float.h>
 #include <pthread.h>
@@ -434,10 +435,27 @@ static void large_results_of_many_do_not_stall(void **state)
 
 /* ---- the pool ---- */
 
+struct held {
+    struct db *db;
+    struct tx *tx;
+    long waits;
+};
+
+static long waits_so_far(struct db *db)
+{
+    buf_auto struct buf metrics = {0};
+    db_add_metrics(db, &metrics);
+    const char *line = strstr(metrics.p, "\nconcorde_db_pool_waits_total ");
+    return strtol(line + strlen("\nconcorde_db_pool_waits_total "), NULL, 10);
+}
+
+/* Once the other statement waits. */
 static void *release_later(void *what)
 {
-    usleep(200 * 1000);
-    tx_rollback(what);
+    struct held *h = what;
+    while (waits_so_far(h->db) == h->waits)
+        wait_briefly();
+    tx_rollback(h->tx);
     return NULL;
 }
 
@@ -458,10 +476,9 @@ static void the_pool_is_bounded_and_waiters_are_served(void **state)
     assert_in_range(mono_ms() - started, 4900, 7000);
 
     pthread_t thread;
-    pthread_create(&thread, NULL, release_later, &holders[0].tx);
-    started = mono_ms();
+    struct held held = {db, &holders[0].tx, waits_so_far(db)};
+    pthread_create(&thread, NULL, release_later, &held);
     NO_ERR(db_exec(&s.tx, &count_sql, NO_PARAMS, NULL));
-    assert_in_range(mono_ms() - started, 100, 3000);
     pthread_join(thread, NULL);
 
     buf_auto struct buf metrics = {0};
@@ -477,7 +494,7 @@ static void the_pool_is_bounded_and_waiters_are_served(void **state)
     db_close(db);
 }
 
-static const char kill_others[] = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+static const char kill_others[] = "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
                                   " WHERE pid <> pg_backend_pid() AND backend_type = "
                                   "'client backend' AND datname = current_database()";
 
@@ -487,10 +504,8 @@ static void connections_that_died_idle_are_replaced_unseen(void **state)
     scope_init(&s, pg_db());
     NO_ERR(db_exec(&s.tx, &count_sql, NO_PARAMS, NULL));
     NO_ERR(pg_command(pg_uri(), kill_others));
-    usleep(100 * 1000);
     NO_ERR(db_exec(&s.tx, &insert_sql, P(INT(1), TEXT("x")), NULL));
     NO_ERR(pg_command(pg_uri(), kill_others));
-    usleep(100 * 1000);
     NO_ERR(tx_begin(&s.tx));
     NO_ERR(db_exec(&s.tx, &insert_sql, P(INT(2), TEXT("x")), NULL));
     NO_ERR(tx_commit(&s.tx));
@@ -570,8 +585,7 @@ static void while_away_all_get_an_answer_at_once_and_it_recovers(void **state)
 
     NO_ERR(embedded_start(dir, &e, &uri));
     int64_t started = mono_ms();
-    while (db_exec(&s.tx, &text_sql, P(TEXT("back")), NULL) && mono_ms() - started < 5000)
-        usleep(10 * 1000);
+    WAIT_UNTIL(!db_exec(&s.tx, &text_sql, P(TEXT("back")), NULL));
     assert_true(mono_ms() - started < 1000);
     scope_finish(&s);
     db_close(db);
@@ -581,9 +595,18 @@ static void while_away_all_get_an_answer_at_once_and_it_recovers(void **state)
 
 struct hammer {
     pthread_t thread;
-    int number, acknowledged;
+    int number;
+    atomic_int acknowledged;
     bool stop;
 };
+
+static int acknowledged_by(const struct hammer *hammers, size_t n)
+{
+    int sum = 0;
+    for (size_t i = 0; i < n; i++)
+        sum += atomic_load(&hammers[i].acknowledged);
+    return sum;
+}
 
 static void *hammer(void *what)
 {
@@ -597,7 +620,7 @@ static void *hammer(void *what)
             fprintf(stderr, "hammer: %s\n", e->cause);
         h->acknowledged += !e;
         if (e)
-            usleep(5000);
+            wait_briefly();
         arena_reset(s.arena);
     }
     scope_finish(&s);
@@ -614,15 +637,15 @@ static void acknowledged_rows_survive_kills_of_the_database(void **state)
         pthread_create(&hammers[i].thread, NULL, hammer, &hammers[i]);
     }
     for (int i = 0; i < 5; i++) {
-        usleep(300 * 1000);
+        int before = acknowledged_by(hammers, 4);
+        WAIT_UNTIL(acknowledged_by(hammers, 4) > before + 20);
         pid_t pid = pg_postmaster_in(pg_fixture_.dir);
         if (pid > 1)
             kill(pid, SIGKILL);
     }
     struct scope s;
     scope_init(&s, pg_db());
-    for (int i = 0; i < 200 && db_exec(&s.tx, &count_sql, NO_PARAMS, NULL); i++)
-        usleep(100 * 1000);
+    WAIT_UNTIL(!db_exec(&s.tx, &count_sql, NO_PARAMS, NULL));
     scope_finish(&s);
     int64_t acknowledged = 0;
     for (int i = 0; i < 4; i++) {

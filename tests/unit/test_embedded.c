@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "pg_fixture.h"
+#include "waiting.h"
 
 #include <errno.h>
 #include <sys/stat.h>
@@ -257,8 +258,7 @@ static void a_cluster_left_running_is_taken_over(void **state)
 
     kill(left, SIGKILL); /* not our child, but still ended */
     int64_t started = mono_ms();
-    while (pg_command(uri, insert_row) && mono_ms() - started < 5000)
-        usleep(10 * 1000);
+    WAIT_UNTIL(!pg_command(uri, insert_row));
     assert_true(mono_ms() - started < 5000);
     assert_int_equal(count_rows(uri), 2);
     pid_t pid = pg_postmaster_in(dir);
@@ -283,8 +283,7 @@ static void a_pid_file_of_another_process_is_no_obstacle(void **state)
     start_and_be_killed();
     pid_t left = pg_postmaster_in(dir);
     kill(left, SIGKILL);
-    for (int i = 0; i < 20 && lives(left); i++)
-        usleep(10 * 1000);
+    WAIT_UNTIL(!lives(left));
     char command[600];
     snprintf(command, sizeof command, "sed -i '1s/.*/%d/' %s/postgres/data/postmaster.pid",
              (int)getppid(), dir);
@@ -304,14 +303,10 @@ static void acknowledged_rows_survive_every_kill(void **state)
     NO_ERR(embedded_start(dir, &e, &uri));
     NO_ERR(pg_command(uri, make_table));
     for (int i = 0; i < 20; i++) {
-        int64_t started = mono_ms();
-        while (pg_command(uri, insert_row)) {
-            assert_true(mono_ms() - started < 10000);
-            usleep(5 * 1000);
-        }
+        WAIT_UNTIL(!pg_command(uri, insert_row));
         acknowledged++;
-        if (i % 5 == 4)
-            usleep(20 * 1000 * (useconds_t)(i % 3));
+        for (int ms = 0; i % 5 == 4 && ms < 20 * (i % 3); ms++)
+            wait_briefly();
         kill(pg_postmaster_in(dir), SIGKILL);
     }
     embedded_stop(e); /* perhaps in the middle of a start */
@@ -330,12 +325,16 @@ static void a_busy_orphan_does_not_hold_up_the_next_start(void **state)
     NO_ERR(db_connect(uri, &pg));
     PQsendQuery(pg, "SELECT count(*) FROM generate_series(1, 1000000000) i"); /* only computes */
     PQflush(pg);
-    usleep(100 * 1000);
+    char is_busy[120];
+    snprintf(is_busy, sizeof is_busy,
+             "SELECT 1 / count(*) FROM pg_stat_activity WHERE pid = %d AND state = 'active'",
+             PQbackendPID(pg));
+    WAIT_UNTIL(!pg_command(uri, is_busy));
     int64_t started = mono_ms();
-    kill(pg_postmaster_in(dir), SIGKILL);
-    usleep(20 * 1000);
-    while (pg_command(uri, insert_row) && mono_ms() - started < 10000)
-        usleep(10 * 1000);
+    pid_t left = pg_postmaster_in(dir);
+    kill(left, SIGKILL);
+    WAIT_UNTIL(!lives(left));
+    WAIT_UNTIL(!pg_command(uri, insert_row));
     assert_true(mono_ms() - started < 5000);
     PQfinish(pg);
     embedded_stop(e);

@@ -1,6 +1,7 @@
 /* The HTTP server's large bodies (streams, files, uploads) and its other listeners (TLS, unix). */
 #include "certificate_fixture.h"
 #include "http_fixture.h"
+#include "waiting.h"
 
 #include <fcntl.h>
 #include <openssl/ssl.h>
@@ -165,8 +166,7 @@ static void test_stream(void **state)
 
 static void wait_for_streams(int n)
 {
-    for (int i = 0; i < 20000 && atomic_load(&streams_done) < n; i++)
-        usleep(1000);
+    WAIT_UNTIL(atomic_load(&streams_done) >= n);
     assert_int_equal(atomic_load(&streams_done), n);
 }
 
@@ -190,8 +190,7 @@ static void test_slow_reader(void **state)
 
 static void wait_for_failures(int n)
 {
-    for (int i = 0; i < 10000 && atomic_load(&streams_failed) < n; i++)
-        usleep(1000);
+    WAIT_UNTIL(atomic_load(&streams_failed) >= n);
     assert_int_equal(atomic_load(&streams_failed), n);
 }
 
@@ -366,7 +365,7 @@ static void wait_for_drawn(struct http_server *s, size_t wanted)
         http_server_add_metrics(s, &b);
         if (strstr(b.p, line))
             return;
-        usleep(1000);
+        wait_briefly();
     }
     fail_msg("never were %zu bytes drawn", wanted);
 }

@@ -1,6 +1,7 @@
 /* The HTTP client against a server that behaves, or misbehaves, as the path says. */
 #include "certificate_fixture.h"
 #include "http_fixture.h"
+#include "waiting.h"
 
 #include "http/client/client.h"
 
@@ -14,9 +15,10 @@ static struct {
     struct http_server *server;
     struct http_client *client; /* may contact 127.0.0.1 */
     struct arena *arena;
-    int https;        /* its port */
-    int raw, raw_fd;  /* a port where odd_server answers */
-    atomic_int stops; /* odd_server ends */
+    int https;         /* its port */
+    int raw, raw_fd;   /* a port where odd_server answers */
+    atomic_int stops;  /* odd_server ends */
+    atomic_int silent; /* requests that it leaves unanswered */
     pthread_t odd;
 } t;
 
@@ -73,13 +75,15 @@ static void *serve_oddly(void *fd_of)
     for (size_t n = 0; !strstr(head, "\r\n\r\n") && n + 1 < sizeof head; n++)
         if (recv(fd, &head[n], 1, 0) != 1)
             break;
-    if (strstr(head, "/silence"))
+    if (strstr(head, "/silence")) {
+        atomic_fetch_add(&t.silent, 1);
         while (!t.stops)
-            usleep(10000);
+            wait_briefly();
+    }
     if (strstr(head, "/drip")) {
         fixture_send(fd, "HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n");
         while (!t.stops && send(fd, "x", 1, MSG_NOSIGNAL) == 1)
-            usleep(50000);
+            usleep(50000); /* it is slow */
     }
     if (strstr(head, "/endless-head")) {
         fixture_send(fd, "HTTP/1.1 200 OK\r\n");
@@ -440,8 +444,9 @@ static void test_stopping_ends_what_is_under_way(void **state)
     pthread_t asker;
     void *code;
     int64_t began = mono_ms();
+    int silent = atomic_load(&t.silent);
     pthread_create(&asker, NULL, ask_silence, (void *)odd_url("/silence"));
-    usleep(200000);
+    WAIT_UNTIL(atomic_load(&t.silent) == silent + 1);
     http_client_stop(t.client);
     pthread_join(asker, &code);
     assert_int_equal((intptr_t)code, ERR_UNAVAILABLE + 1);
@@ -453,7 +458,7 @@ static void test_stopping_ends_what_is_under_way(void **state)
 
     t.client = client_of(&c);
     pthread_create(&asker, NULL, ask_silence, (void *)odd_url("/silence"));
-    usleep(200000);
+    WAIT_UNTIL(atomic_load(&t.silent) == silent + 2);
     http_client_drain(t.client, 300);
     pthread_join(asker, &code);
     assert_int_equal((intptr_t)code, ERR_CONNECTION_TIMEOUT + 1);

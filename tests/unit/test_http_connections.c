@@ -1,5 +1,6 @@
 /* Connections are bounded in total and by address; old ones are closed for new ones. */
 #include "http_fixture.h"
+#include "waiting.h"
 
 enum { CONNECTIONS_MAX = 40, OF_ADDRESS_MAX = 20 };
 
@@ -77,7 +78,7 @@ static void test_an_address_has_a_bound(void **state)
         fixture_send(fds[i], "GET /answer HTTP/1.1\r\n");
     }
     for (int i = 0; i < 20000 && !is_settled(*state, CROWD, OF_ADDRESS_MAX); i++)
-        usleep(1000);
+        wait_briefly();
     assert_true(displaced(*state) > 0);
     int other = connect_from(*state, 3), same = connect_from(*state, 2);
     expect_an_answer(other);
@@ -94,7 +95,7 @@ static void test_a_full_server_makes_room(void **state)
     int fds[CONNECTIONS_MAX];
     for (int i = 0; i < CONNECTIONS_MAX; i++) {
         fds[i] = connect_from(*state, 2 + i % 4);
-        usleep(2000);
+        wait_briefly();
     }
     for (int i = 0; i < 20; i++) {
         int fd = connect_from(*state, 100 + i);

@@ -1,5 +1,6 @@
 /* Sources are served in turn, a few requests of each at once, and each has a bound. */
 #include "http_fixture.h"
+#include "waiting.h"
 
 #include "base/lock.h"
 
@@ -139,11 +140,7 @@ static int blocked(void)
 
 static void wait_until_blocked(int n)
 {
-    for (int i = 0; blocked() != n; i++) {
-        if (i > 20000)
-            fail_msg("%d requests are at work, not %d", blocked(), n);
-        usleep(1000);
-    }
+    WAIT_UNTIL(blocked() == n);
 }
 
 /* A request of the user, or without one of the address. */
@@ -223,8 +220,7 @@ static void test_in_order(void **state)
     wait_until_queued(*state, "client", 8);
     for (size_t n = WORKERS; n < 2 * WORKERS; n++) {
         let_one_through('x');
-        for (int i = 0; i < 20000 && came_to_work() == n; i++)
-            usleep(1000);
+        WAIT_UNTIL(came_to_work() != n);
     }
     assert_memory_equal(gate.order, "xxxxabab", 8);
     open_gate();
@@ -304,8 +300,7 @@ static void let_next_through(char tag)
 {
     size_t n = came_to_work();
     let_one_through(tag);
-    for (int i = 0; i < 20000 && came_to_work() == n; i++)
-        usleep(1000);
+    WAIT_UNTIL(came_to_work() != n);
 }
 
 /* Urgent requests go first, in turn by source, but others are served too. A source may have as many

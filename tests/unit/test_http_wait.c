@@ -1,6 +1,7 @@
 /* The HTTP server over time: parked requests and their wakes, deadlines, hang-ups, graceful stop.
  */
 #include "http_fixture.h"
+#include "waiting.h"
 
 #include "base/lock.h"
 
@@ -85,9 +86,13 @@ static const struct err *wait_for_ever(struct request *rq, struct reply *rp)
     return reply_wait(rp, INT64_MAX / 2);
 }
 
+static atomic_bool is_long_begun;
+
 static const struct err *take_long(struct request *rq, struct reply *rp)
 {
-    usleep(300 * 1000);
+    is_long_begun = true;
+    for (int i = 0; i < 100; i++) /* the stop begins meanwhile */
+        wait_briefly();
     return reply_empty(rp);
 }
 
@@ -142,9 +147,7 @@ static int stop_server(void **state)
 
 static void wait_until_waiting(int n)
 {
-    for (int i = 0; i < 10000 && count_waiters() != n; i++)
-        usleep(1000);
-    assert_int_equal(count_waiters(), n);
+    WAIT_UNTIL(count_waiters() == n);
 }
 
 static void wait_until_parked(struct http_server *s, int n)
@@ -315,7 +318,7 @@ static void test_stop_answers_those_who_wait(void **state)
     fixture_send(stubborn, "GET /for-ever HTTP/1.1\r\nHost: x\r\n\r\n");
     wait_until_parked(s, 2);
     fixture_send(running, "GET /long HTTP/1.1\r\nHost: x\r\n\r\n");
-    usleep(50 * 1000);
+    WAIT_UNTIL(is_long_begun);
     http_server_stop(s, 5000);
     assert_true(fixture_read(waiting, true, &r));
     assert_int_equal(r.status, 200);

@@ -2,10 +2,10 @@
 
 #include "base/json_trees.h"
 #include "check.h"
+#include "waiting.h"
 
 #include <malloc.h>
 #include <pthread.h>
-#include <unistd.h>
 
 static json_t *read_json(struct arena *a, const char *text)
 {
@@ -265,8 +265,7 @@ static void start_reader(struct reader *r, uint64_t source, int waiting)
 {
     *r = (struct reader){.arena = arena_create(), .source = source};
     pthread_create(&r->thread, NULL, read_large, r);
-    while (json_trees_waiting() < waiting)
-        usleep(1000);
+    WAIT_UNTIL(json_trees_waiting() >= waiting);
 }
 
 static void end_reader(struct reader *r)

@@ -230,7 +230,7 @@ static void a_template_is_refused_when_the_ban_is_there(void **state)
                                                      .event = member_event(remote.user_id, "join"),
                                                      .ask = ask_for_template});
     while (!template->has_begun)
-        look_again_soon();
+        wait_briefly();
     queue(room_id, alice, text_event("{\"body\":\"gives it time\"}"));
     let_log_go(log);
     join_senders();

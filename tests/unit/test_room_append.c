@@ -1,4 +1,5 @@
 #include "node_with_alice.h"
+#include "waiting.h"
 
 #include "rooms/room_cache.h"
 #include "storage/rooms/events.h"
@@ -83,7 +84,7 @@ static void forget_again_and_again(void *ctx, int number)
         scope_init(&s, node_store());
         room_forget(&s.job, room_named(&s.job, c->room_id));
         scope_finish(&s);
-        nanosleep(&(struct timespec){.tv_nsec = 2000000}, NULL);
+        wait_briefly();
     }
 }
 

@@ -40,7 +40,7 @@ static struct sender *change(const char *room_id, struct author author,
 {
     struct sender *s = start_asking(room_id, author, ask_change, what);
     while (!s->has_begun)
-        look_again_soon();
+        wait_briefly();
     queue(room_id, alice, text_event("{\"body\":\"gives it time\"}"));
     assert_false(s->is_over);
     return s;
@@ -224,7 +224,7 @@ static void the_authorising_user_is_still_a_member(void **state)
         queue(room_id, *moderators[i], member_event(moderators[i]->user_id, "leave"));
         struct sender *join = start_asking(room_id, bob, ask_change, &join_bob);
         while (!join->has_begun)
-            look_again_soon();
+            wait_briefly();
         queue(room_id, *moderators[!i], text_event("{\"body\":\"gives it time\"}"));
         let_log_go(log);
         join_senders();
@@ -289,7 +289,7 @@ static void decisions_on_changed_state_are_repeated(void **state)
     PGconn *log = hold_log();
     struct sender *kick = start_asking(surprise.room_id, alice, ask_surprised, &surprise);
     while (surprise.looked < 2 && !kick->is_over)
-        look_again_soon();
+        wait_briefly();
     let_log_go(log);
     join_senders();
     assert_int_equal(surprise.looked, 2);
@@ -312,7 +312,7 @@ static void repeating_an_earlier_value_is_a_change(void **state)
     queue(room_id, alice, topic_event("{\"topic\":\"two\"}"));
     struct sender *again = start_asking(room_id, alice, ask_to_set, &one);
     while (!again->has_begun)
-        look_again_soon();
+        wait_briefly();
     queue(room_id, alice, text_event("{\"body\":\"gives it time\"}"));
     let_log_go(log);
     join_senders();
@@ -343,7 +343,7 @@ static void an_alias_is_dropped_from_the_newest_list(void **state)
                       "{\"alias\":\"#old:test.example\",\"alt_aliases\":[\"#b:test.example\"]}"));
     struct sender *drop = start_asking(room_id, alice, ask_to_drop, "#old:test.example");
     while (!drop->has_begun)
-        look_again_soon();
+        wait_briefly();
     queue(room_id, alice, text_event("{\"body\":\"gives it time\"}"));
     let_log_go(log);
     join_senders();
@@ -380,7 +380,7 @@ static void an_upgrade_behind_a_demotion_takes_nothing(void **state)
           state_event("m.room.power_levels", "{\"users\":{\"@alice:test.example\":100}}"));
     struct sender *upgrade = start_asking(room_id, bob, ask_to_upgrade, NULL);
     while (!upgrade->has_begun)
-        look_again_soon();
+        wait_briefly();
     queue(room_id, alice, text_event("{\"body\":\"gives it time\"}"));
     let_log_go(log);
     join_senders();
@@ -401,7 +401,7 @@ static void an_upgrade_takes_along_bans_that_come_meanwhile(void **state)
     queue(room_id, alice, ban_event(bob.user_id, BAN));
     struct sender *upgrade = start_asking(room_id, alice, ask_to_upgrade, NULL);
     while (!upgrade->has_begun)
-        look_again_soon();
+        wait_briefly();
     queue(room_id, alice, text_event("{\"body\":\"gives it time\"}"));
     let_log_go(log);
     join_senders();
@@ -452,7 +452,7 @@ static void wait_for_batch(PGconn *pg)
                                  "AND wait_event_type = 'Lock'");
         waits = PQntuples(r) > 0;
         PQclear(r);
-        look_again_soon();
+        wait_briefly();
     }
 }
 
@@ -478,7 +478,7 @@ static void a_new_name_brings_no_one_back(void **state)
     queue(room_id, bob, ban_event(bob.user_id, "{\"membership\":\"leave\",\"reason\":\"slow\"}"));
     let_log_go(log);
     while (!has_name(&s.job, &bob) && !name->is_over)
-        look_again_soon();
+        wait_briefly();
     command(slow, "SELECT pg_advisory_unlock(4711)");
     join_senders();
     command(slow, "DROP TRIGGER slow ON events; DROP FUNCTION wait_if_slow");

@@ -1,25 +1,14 @@
 /* Work on rooms: retried later, and at once when an event that it waits for arrives. */
+#include "waiting.h"
+
 #include "federation/in/room_work.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
-#include <sys/syscall.h>
-#include <time.h>
-#include <unistd.h>
 
 #include <cmocka.h>
-
-static atomic_llong ahead_ms;
-
-/* Replaces the library's function, so that the test can move the clock. */
-int clock_gettime(clockid_t which, struct timespec *t)
-{
-    long failed = syscall(SYS_clock_gettime, which, t);
-    t->tv_sec += atomic_load(&ahead_ms) / 1000; /* whole seconds are enough */
-    return (int)failed;
-}
 
 static struct node node;
 static struct room_work *work;
@@ -28,9 +17,7 @@ static atomic_int run_of[4]; /* by room */
 
 static void wait_until(atomic_int *what, int n)
 {
-    for (int i = 0; i < 30000 && atomic_load(what) < n; i++)
-        usleep(1000);
-    assert_true(atomic_load(what) >= n);
+    WAIT_UNTIL(atomic_load(what) >= n);
 }
 
 static enum work_result waits_for_parent(void *ctx, struct job *job, const struct work_item *what)
@@ -103,8 +90,7 @@ static void test_nothing_is_awaited_by_work_that_is_done(void **state)
         wait_until(&runs, i);
         room_work_event_came(work, "$parent");
     }
-    for (int i = 0; i < 10000 && room_work_waiting(work); i++)
-        usleep(1000);
+    WAIT_UNTIL(!room_work_waiting(work));
     assert_false(room_work_awaits(work));
     end();
 }
@@ -130,12 +116,11 @@ static void test_events_during_a_failure_shorten_the_pause(void **state)
         room_work_event_came(work, "$parent");
     }
     wait_until(&runs, 20);
-    for (int i = 0; i < 10000 && atomic_load(&runs) < 21; i++) {
-        atomic_fetch_add(&ahead_ms, 80);     /* it would pause for a quarter of an hour at least */
-        room_work_add(work, 2, "b.example"); /* so that its threads look at the clock */
-        usleep(1000);
+    for (int i = 0; i < 800 && atomic_load(&runs) < 21; i++) {
+        clock_advance(1000); /* it would pause for a quarter of an hour at least */
+        wait_briefly();
     }
-    assert_true(atomic_load(&runs) >= 21);
+    WAIT_UNTIL(atomic_load(&runs) >= 21);
     end();
 }
 
@@ -164,11 +149,11 @@ static void test_a_rest_is_kept(void **state)
     room_work_add(work, 1, "a.example");
     wait_until(&run_of[1], 1);
     do_something_else();
-    atomic_fetch_add(&ahead_ms, (REST_S - 60) * 1000);
+    clock_advance((REST_S - 60) * 1000);
     room_work_add(work, 1, "a.example");
     do_something_else();
     assert_int_equal(atomic_load(&run_of[1]), 1);
-    atomic_fetch_add(&ahead_ms, 90 * 1000);
+    clock_advance(90 * 1000);
     do_something_else();
     wait_until(&run_of[1], 2);
     end();

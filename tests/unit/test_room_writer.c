@@ -1,5 +1,6 @@
 /* Exclusive and shared writers alternate: neither kind waits until the other has none left. */
 #include "check.h"
+#include "waiting.h"
 
 #include "rooms/writer.h"
 
@@ -12,11 +13,6 @@ struct crowd {
     _Atomic bool stop;
     _Atomic int turns, behind;
 };
-
-static void look_again_soon(void)
-{
-    nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
-}
 
 static int waiting_alone(struct room *room)
 {
@@ -35,7 +31,7 @@ static void *write_alone(void *arg)
         lock_release(&c->room->lock);
         c->turns++;
         do
-            look_again_soon();
+            wait_briefly();
         while (!waiting_alone(c->room) && !c->stop && c->turns < DECODERS_MAX);
         writer_done(c->room);
     }
@@ -50,7 +46,7 @@ static void shared_writers_go_between_exclusive_ones(void **state)
     for (int i = 0; i < ALONE; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, write_alone, &c), 0);
     while (c.turns < 2)
-        look_again_soon();
+        wait_briefly();
     for (int i = 0; i < 5; i++) {
         assert_true(writer_lock_behind(c.room, true));
         lock_release(&c.room->lock);
@@ -75,7 +71,7 @@ static void *write_behind(void *arg)
         int64_t queued = ++c->room->state_queued;
         lock_release(&c->room->lock);
         c->behind++;
-        look_again_soon();
+        wait_briefly();
         writer_state_done(c->room);
         writer_wait_for_state(c->room, queued);
     }
@@ -90,7 +86,7 @@ static void exclusive_writers_go_between_shared_ones(void **state)
     for (int i = 0; i < BEHIND; i++)
         assert_int_equal(pthread_create(&threads[i], NULL, write_behind, &c), 0);
     while (c.behind < 2)
-        look_again_soon();
+        wait_briefly();
     for (int i = 0; i < 5; i++) {
         assert_true(writer_lock(c.room));
         assert_true(c.room->state_done == c.room->state_queued);

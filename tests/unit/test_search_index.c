@@ -12,6 +12,7 @@
 #include "node_fixture.h"
 #include "rooms/read/search_index.h"
 #include "storage/users/users.h"
+#include "waiting.h"
 
 /* The one value that a query returns, "" for none. */
 static const char *value_of(const char *sql)
@@ -28,12 +29,7 @@ static const char *value_of(const char *sql)
 
 static void wait_until(const char *sql, const char *wanted)
 {
-    int64_t deadline = mono_ms() + 30 * 1000;
-    while (strcmp(value_of(sql), wanted) != 0) {
-        if (mono_ms() > deadline)
-            fail_msg("%s: still \"%s\"", sql, value_of(sql));
-        usleep(10 * 1000);
-    }
+    WAIT_UNTIL(strcmp(value_of(sql), wanted) == 0);
 }
 
 #define CHECK_STATE(sql, wanted) assert_string_equal(value_of(sql), wanted)

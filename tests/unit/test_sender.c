@@ -11,6 +11,7 @@
 #include "storage/servers/destinations.h"
 #include "users/receipts.h"
 #include "users/typing.h"
+#include "waiting.h"
 
 #include <stdatomic.h>
 #include <unistd.h>
@@ -53,7 +54,7 @@ const struct err *federation_exchange(struct job *job, const struct fed_request 
     json_t *body;
     bool is_far = strcmp(r->server, "far.example") == 0;
     while (is_far && world.far_hangs)
-        usleep(10000);
+        wait_briefly();
     TRY(json_read(job->arena, r->raw_body, &body));
     const json_t *pdus = json_object_get(body, "pdus");
     const char *first = json_text(json_at(json_array_get(pdus, 0), "content", NULL), "body");
@@ -95,8 +96,8 @@ static size_t taken(const char *server, size_t *ret_edus)
 
 static void await_events(const char *proves, const char *server, size_t wanted)
 {
-    for (int ms = 0; ms < PATIENCE_MS && taken(server, NULL) < wanted; ms += 10)
-        usleep(10000);
+    for (int ms = 0; ms < PATIENCE_MS && taken(server, NULL) < wanted; ms++)
+        wait_briefly();
     if (taken(server, NULL) != wanted)
         fail_msg("%s: %zu instead of %zu events", proves, taken(server, NULL), wanted);
 }
@@ -104,8 +105,8 @@ static void await_events(const char *proves, const char *server, size_t wanted)
 static void await_edus(const char *proves, const char *server, size_t wanted)
 {
     size_t edus = 0;
-    for (int ms = 0; ms < PATIENCE_MS && (taken(server, &edus), edus < wanted); ms += 10)
-        usleep(10000);
+    for (int ms = 0; ms < PATIENCE_MS && (taken(server, &edus), edus < wanted); ms++)
+        wait_briefly();
     if (edus != wanted)
         fail_msg("%s: %zu instead of %zu EDUs", proves, edus, wanted);
 }
@@ -150,6 +151,22 @@ static int end(void **state)
 }
 
 /* A room with members of two other servers. */
+/* Waits until it is saved that the server has been sent everything. */
+static const struct destination_row *await_cursor(const char *server)
+{
+    const struct destination_row *rows;
+    size_t n;
+    int64_t head = feed_position(node_store()->feed);
+    for (int ms = 0; ms < PATIENCE_MS; ms++) {
+        pg_must("list", destinations_list(job_tx(&job), server, &rows, &n));
+        if (n && rows[0].sent_position >= head)
+            return rows;
+        wait_briefly();
+    }
+    fail_msg("%s has not been sent everything", server);
+    return NULL;
+}
+
 static int set_up(void **state)
 {
     world.far_fails = world.far_hangs = false;
@@ -161,27 +178,14 @@ static int set_up(void **state)
     room_id = create_public_room(&job, &alice, "11");
     pg_must("join", set_membership(&job, room_id, &bob, "join"));
     pg_must("join", set_membership(&job, room_id, &carol, "join"));
-    usleep(300000); /* all that is pending is sent */
+    const char *id;
+    pg_must("send", send_text(&job, room_id, &alice, "the first", &id));
+    await_cursor("far.example"); /* all that is pending is sent */
+    await_cursor("near.example");
     pthread_mutex_lock(&world.mutex);
     world.n = 0;
     pthread_mutex_unlock(&world.mutex);
     return 0;
-}
-
-/* Waits until it is saved that the server has been sent everything. */
-static const struct destination_row *await_cursor(const char *server)
-{
-    const struct destination_row *rows;
-    size_t n;
-    int64_t head = feed_position(node_store()->feed);
-    for (int ms = 0; ms < PATIENCE_MS; ms += 20) {
-        pg_must("list", destinations_list(job_tx(&job), server, &rows, &n));
-        if (n && rows[0].sent_position >= head)
-            return rows;
-        usleep(20000);
-    }
-    fail_msg("%s has not been sent everything", server);
-    return NULL;
 }
 
 static int tear_down(void **state)
@@ -330,9 +334,7 @@ static void test_a_repetition_is_the_same_transaction(void **state)
     world.far_fails = true;
     say(3);
     await_events("the other gets it", "near.example", 3);
-    for (int ms = 0; ms < PATIENCE_MS && !is_backed_off("far.example"); ms += 10)
-        usleep(10000);
-    assert_true(is_backed_off("far.example"));
+    WAIT_UNTIL(is_backed_off("far.example"));
     assert_false(is_backed_off("near.example"));
     say(1); /* is not added to the failed transaction */
     world.far_fails = false;
@@ -358,8 +360,7 @@ static void test_after_long_the_newest_is_enough(void **state)
 {
     world.far_fails = true;
     say(1);
-    for (int ms = 0; ms < PATIENCE_MS && !is_backed_off("far.example"); ms += 10)
-        usleep(10000);
+    WAIT_UNTIL(is_backed_off("far.example"));
     const char *last = say(600);
     assert_non_null(last);
     await_events("the other gets all", "near.example", 601);
@@ -386,7 +387,8 @@ static void test_typing_and_receipts(void **state)
     await_edus("typing and one receipt", "far.example", 2);
     typing_set(node_store()->typing, room->id, alice.user, alice.user_id, 0);
     await_edus("the end of typing", "far.example", 3);
-    usleep(300000);
+    clock_advance(3000); /* presence and receipts would be sent each second */
+    wait_some_rounds();
     await_edus("and nothing else", "far.example", 3);
 }
 

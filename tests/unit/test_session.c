@@ -1,4 +1,5 @@
 #include "node_fixture.h"
+#include "waiting.h"
 
 #include "rooms/room_cache.h"
 #include "users/session.h"
@@ -280,7 +281,7 @@ static void come_and_go(void *ctx, int number)
             pg_must("foreign", pg_command(pg_uri(), "UPDATE log_head SET position = position + 1"));
         open_session(&s.job, &bob);
         scope_finish(&s);
-        nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
+        wait_briefly();
     }
 }
 

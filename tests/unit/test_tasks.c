@@ -1,4 +1,6 @@
 /* Work that is retried until it is done, and keyed locks. */
+#include "waiting.h"
+
 #include "base/clock.h"
 #include "federation/keyed_lock.h"
 #include "federation/tasks.h"
@@ -8,7 +10,6 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stddef.h>
-#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -17,9 +18,7 @@ static atomic_int tries, done, running, most_running;
 
 static void wait_until(atomic_int *what, int n)
 {
-    for (int i = 0; i < 10000 && atomic_load(what) < n; i++)
-        usleep(1000);
-    assert_true(atomic_load(what) >= n);
+    WAIT_UNTIL(atomic_load(what) >= n);
 }
 
 static struct tasks *start(int threads)
@@ -52,11 +51,13 @@ static void test_tried_again_until_done(void **state)
     struct tasks *e = start(1);
     tasks_add(e, second_time, "a test", 7, 8);
     wait_until(&tries, 1);
-    usleep(50 * 1000);
+    clock_advance(1900);
+    wait_some_rounds();
     assert_int_equal(atomic_load(&tries), 1); /* it waits before the next try ... */
     tasks_hurry(e);                           /* ... unless it is hurried */
     wait_until(&done, 1);
-    usleep(50 * 1000);
+    clock_advance(3600 * 1000);
+    wait_some_rounds();
     assert_int_equal(atomic_load(&tries), 2); /* a finished task is removed */
     end(e);
 }
@@ -67,7 +68,7 @@ static const struct err *slow(struct job *job, int64_t a, int64_t b, bool *ret_d
     for (int most = most_running;
          now > most && !atomic_compare_exchange_weak(&most_running, &most, now);)
         ;
-    usleep(30 * 1000);
+    wait_some_rounds();
     atomic_fetch_sub(&running, 1);
     atomic_fetch_add(&done, 1);
     *ret_done = true;
@@ -85,10 +86,10 @@ static void test_several_at_once_but_each_alone(void **state)
     e = start(4);
     for (int i = 0; i < 5; i++) { /* the same one: it runs once more for later calls */
         tasks_add(e, slow, "a test", 1, 1);
-        usleep(5 * 1000);
+        wait_briefly();
     }
     wait_until(&done, 2);
-    usleep(80 * 1000);
+    wait_some_rounds();
     assert_int_equal(atomic_load(&done), 2);
     assert_int_equal(atomic_load(&most_running), 1);
     end(e);
@@ -115,7 +116,7 @@ static void *take_a_round(void *name)
     int now = atomic_fetch_add(&running, 1) + 1;
     if (now > most_running)
         most_running = now;
-    usleep(5 * 1000);
+    wait_briefly();
     atomic_fetch_sub(&running, 1);
     keyed_lock_release(locks, name);
     return NULL;
@@ -170,8 +171,7 @@ static void test_sources_alternate(void **state)
         keyed_lock_take(locks, "another", "x", 0)); /* locks of different names are independent */
     for (size_t i = 0; i < N; i++) {
         pthread_create(&threads[i], NULL, note_turn, (void *)came[i]);
-        while (keyed_lock_waiting(locks, "large") < i + 1)
-            usleep(1000);
+        WAIT_UNTIL(keyed_lock_waiting(locks, "large") >= i + 1);
     }
     assert_false(keyed_lock_take(locks, "large", "a", 0)); /* giving up leaves no place behind */
     keyed_lock_release(locks, "large");

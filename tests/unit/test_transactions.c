@@ -7,9 +7,9 @@
 
 #include "base/clock.h"
 #include "check.h"
+#include "waiting.h"
 
 #include <stdatomic.h>
-#include <unistd.h>
 
 /* ---- the scanner ---- */
 
@@ -150,7 +150,7 @@ static void square(struct job *job, void *part)
     int now = atomic_fetch_add(&at_once, 1) + 1, most = atomic_load(&most_at_once);
     while (now > most && !atomic_compare_exchange_weak(&most_at_once, &most, now))
         ;
-    usleep(500);
+    wait_briefly();
     c->square = (long long)c->number * c->number;
     atomic_fetch_sub(&at_once, 1);
 }
@@ -184,7 +184,7 @@ static enum work_result do_work(void *ctx, struct job *job, const struct work_it
     int now = atomic_fetch_add(&running, 1) + 1;
     if (now > atomic_load(&most_running))
         atomic_store(&most_running, now);
-    usleep(2000);
+    wait_briefly();
     atomic_fetch_sub(&running, 1);
     bool fails = item->room == 9 && atomic_fetch_sub(&failures_left, 1) > 0;
     bool more = atomic_fetch_add(&done[item->room], 1) < 2;
@@ -196,7 +196,7 @@ static void await(const char *proves, const atomic_int *what, int n)
     for (int64_t deadline = mono_ms() + 10000; atomic_load(what) < n;) {
         if (mono_ms() > deadline)
             fail_msg("%s: %d of %d", proves, atomic_load(what), n);
-        usleep(1000);
+        wait_briefly();
     }
 }
 

@@ -4,9 +4,9 @@
 #include "check.h"
 #include "storage/db/feed.h"
 #include "users/session.h"
+#include "waiting.h"
 
 #include <stdio.h>
-#include <unistd.h>
 
 enum { ROOM = 5, OTHER_ROOM = 6, ALICE = 1, BOB = 2 };
 
@@ -70,15 +70,15 @@ static void test_time_is_up(void **state)
 {
     struct typing *t = node.typing;
     typing_set(t, ROOM, ALICE, "@alice:x", 60000);
-    typing_set(t, ROOM, BOB, "@bob:x", 30);
-    int64_t serial = typing_serial(t), deadline = mono_ms() + 10000;
-    while (typing_serial(t) == serial && mono_ms() < deadline)
-        usleep(5000);
+    typing_set(t, ROOM, BOB, "@bob:x", 30000);
+    int64_t serial = typing_serial(t);
+    clock_advance(30000);
+    WAIT_UNTIL(typing_serial(t) != serial);
     check_typing("the other goes on", ROOM, "'@alice:x'");
-    typing_set(t, ROOM, ALICE, "@alice:x", 20); /* the newest timeout counts */
+    typing_set(t, ROOM, ALICE, "@alice:x", 20000); /* the newest timeout counts */
     serial = typing_serial(t);
-    while (typing_serial(t) == serial && mono_ms() < deadline)
-        usleep(5000);
+    clock_advance(20000);
+    WAIT_UNTIL(typing_serial(t) != serial);
     check_typing("all have stopped", ROOM, "");
 }
 
@@ -122,12 +122,12 @@ static void test_others_are_notified(void **state)
     typing_set(t, ROOM, ALICE, "@alice:x", 60000);
     typing_set(t, ROOM, ALICE, "@alice:x", 60000);
     check_notices(&notices, "once, while she goes on", "+@alice:x ");
-    typing_set(t, ROOM, BOB, "@bob:x", 50);
+    typing_set(t, ROOM, BOB, "@bob:x", 50000);
     typing_set(t, ROOM, ALICE, "@alice:x", 0);
     typing_set(t, ROOM, ALICE, "@alice:x", 0);
     check_notices(&notices, "and of the end", "+@alice:x +@bob:x -@alice:x ");
-    for (int i = 0; i < 100 && !has_heard(&notices, "-@bob"); i++)
-        usleep(20000);
+    clock_advance(50000);
+    WAIT_UNTIL(has_heard(&notices, "-@bob"));
     check_notices(&notices, "also when time is up", "+@alice:x +@bob:x -@alice:x -@bob:x ");
     typing_listen(t, NULL, NULL);
 }

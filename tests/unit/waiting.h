@@ -19,6 +19,13 @@ static inline void wait_briefly(void)
     nanosleep(&(struct timespec){.tv_nsec = 1000000}, NULL);
 }
 
+/* For what must not happen: each thread that waits for a time reads the clock meanwhile. */
+static inline void wait_some_rounds(void)
+{
+    for (int ms = 0; ms < 3 * CLOCK_ROUND_MS; ms++)
+        wait_briefly();
+}
+
 /* Fails the test when the condition does not come true. */
 #define WAIT_UNTIL(condition)                                                                      \
     do {                                                                                           \
