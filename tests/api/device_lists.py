@@ -2,8 +2,8 @@
 (test_fed_device_lists.py, test_fed_e2ee_moves.py)."""
 
 from e2ee import SigningKey, b64, query
-from federation import eventually
 from remote import FED
+from waiting import eventually
 
 
 def share_room(host, guest):

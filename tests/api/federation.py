@@ -32,7 +32,6 @@ import tempfile
 import threading
 import time
 
-import httpx
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -40,6 +39,7 @@ from cryptography.x509.oid import NameOID
 
 from client import Client, q
 from server import Server, run_cli
+from waiting import eventually
 
 numbers = itertools.count(1)
 
@@ -384,23 +384,6 @@ class Ministry(Server):
 # ---- what tests look for ----
 
 
-def eventually(check, seconds=20, pause=0.05):
-    """Waits until check() returns a true value; that value. Until then its assertions may fail."""
-    deadline = time.monotonic() + seconds
-    while True:
-        late = time.monotonic() > deadline
-        try:
-            value = check()
-            if value:
-                return value
-            assert not late, "what was waited for did not come"
-        except (AssertionError, KeyError, IndexError, TypeError):
-            if late:
-                raise
-        time.sleep(pause)
-        pause = min(pause * 1.5, 0.5)
-
-
 def state_ids(client, room):
     return {(e["type"], e["state_key"]): e["event_id"] for e in client.state(room)}
 
@@ -452,9 +435,3 @@ def membership(client, room, user):
     """A user's membership as the client's server has it."""
     user = getattr(user, "user_id", user)
     return client.state(room, "m.room.member", user)["membership"]
-
-
-def metric(server, name):
-    text = httpx.get(server.url + "/metrics").text
-    found = re.search(rf"^{name} (\S+)$", text, re.M)
-    return float(found[1]) if found else 0

@@ -40,9 +40,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 import pdus
 from e2ee import SigningKey, b64, canonical
-from federation import Link, authority, eventually
+from federation import Link, authority
 from remote_answers import ROUTES, Refused
 from remote_room import Room, first_events, new_room_id
+from waiting import eventually
 
 FED = "/_matrix/federation"
 Request = collections.namedtuple(

@@ -3,7 +3,7 @@
 import threading
 
 import pdus
-from federation import eventually
+from waiting import eventually
 
 SEND = "/_matrix/federation/v1/send/"
 

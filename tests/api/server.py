@@ -9,11 +9,11 @@ import struct
 import subprocess
 import tempfile
 import threading
-import time
 
 import httpx
 
 import template
+from waiting import eventually
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BINARY = os.environ.get("CONCORDE_BIN", str(ROOT / "build" / "concorde"))
@@ -75,6 +75,12 @@ def make_template(directory):
         subprocess.run(["cp", "-a", s.data / "postgres", directory], check=True)
     finally:
         s.close()
+
+
+def metric(server, name):
+    text = httpx.get(server.url + "/metrics").text
+    found = re.search(rf"^{name} (\S+)$", text, re.M)
+    return float(found[1]) if found else 0
 
 
 class Server:
@@ -203,12 +209,9 @@ class Server:
                 shutil.rmtree(self.data, ignore_errors=True)
 
     def wait_until_ready(self, seconds=30):
-        deadline = time.monotonic() + seconds
-        while time.monotonic() < deadline:
-            try:
-                if httpx.get(self.url + "/ready").status_code == 200:
-                    return
-            except httpx.TransportError:
-                pass
-            time.sleep(0.1)
-        raise RuntimeError(f"the server is not ready:\n{self.log_tail()}")
+        eventually(lambda: httpx.get(self.url + "/ready").status_code == 200, seconds,
+                   lambda: f"the server is not ready:\n{self.log_tail()}")
+
+    def wait_until_parked(self, n=1, name="parked"):
+        """Until so many requests wait; name: or are "in_flight"."""
+        eventually(lambda: metric(self, f"concorde_http_requests_{name}") >= n)

@@ -9,9 +9,9 @@ import time
 import pytest
 
 from client import Client, q
-from federation import eventually
 from restoring import locked, psql, uri_of
 from test_uia import password
+from waiting import eventually
 
 NEW = "an entirely new password"
 

@@ -15,9 +15,10 @@ import pytest
 import pdus
 from client import q
 from e2ee import SigningKey, b64, canonical
-from federation import Ministry, eventually, listen_at_new_port
+from federation import Ministry, listen_at_new_port
 from remote import FED, Remote
 from server import run_cli
+from waiting import eventually
 
 AS_MANY = 110  # more than the queue holds of one source
 EVIL, GOOD = "192.0.2.66", "192.0.2.7"

@@ -9,8 +9,9 @@ import pytest
 import pdus
 from client import q
 from e2ee import Device, SigningKey, b64, canonical
-from federation import eventually, membership
+from federation import membership
 from remote import FED
+from waiting import eventually
 
 WRONG = ["0.1", "1.10", "1e-7", "1E400", "1.0", "9007199254740992", "-9007199254740992",
          "99999999999999999999", "[{\"deep\":0.5}]"]

@@ -6,9 +6,10 @@ import pytest
 import pdus
 from client import q
 from fake_dns import FakeDns
-from federation import eventually, has_event, known_settings
+from federation import has_event, known_settings
 from remote import FED
 from remote_room import first_events
+from waiting import eventually
 
 DENIED = "denied.gov.test"
 

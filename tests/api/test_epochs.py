@@ -2,10 +2,10 @@
 
 
 import pytest
+from waiting import eventually
 
 from client import Client, q, timeline
 from e2ee import Device
-from federation import eventually
 from remote import FED
 from restoring import Copy, psql, uri_of
 from server import Server

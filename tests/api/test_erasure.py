@@ -9,9 +9,9 @@ import types
 import pytest
 
 import pdus
-from federation import eventually
 from remote import FED, q
 from server import run_cli
+from waiting import eventually
 
 C1, C3 = "/_matrix/client/v1", "/_matrix/client/v3"
 UNSTABLE = re.compile(r"/_matrix/client/(unstable/(?:[a-z.0-9-]+\.[a-z0-9.-]+/)?|v\d/)"

@@ -39,7 +39,7 @@ def test_event_by_time(alice):
     room = alice.create_room()
     events = []
     for i in range(5):
-        time.sleep(0.02)
+        alice.server.advance(0.02)
         events.append(alice.event(room, alice.send(room, str(i))))
     for i, e in enumerate(events):
         ts = e["origin_server_ts"]

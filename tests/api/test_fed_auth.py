@@ -7,8 +7,9 @@ import threading
 import pytest
 
 from e2ee import SigningKey
-from federation import eventually, metric
 from remote import FED
+from server import metric
+from waiting import eventually
 
 # A request that must be authenticated; the user does not exist.
 ASK = f"{FED}/v1/user/devices/%40unknown%3Anowhere?a=b"

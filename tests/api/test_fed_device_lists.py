@@ -2,15 +2,14 @@
 leave and rejoin meanwhile: test_fed_e2ee_moves.py."""
 
 import threading
-import time
 
 import pytest
 
 from device_lists import Carol, devices_of, share_room, device_change_of
 from e2ee import Device, Identity, query
-from federation import eventually
 from remote import FED
 from test_to_device import received
+from waiting import eventually
 
 
 def test_changes_of_devices_reach_the_other_side(two):

@@ -14,7 +14,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fake_dns import FakeDns
-from federation import Ministry, authority, eventually
+from federation import Ministry, authority
+from waiting import eventually
 
 numbers = itertools.count(1)
 QUERY = "/_matrix/federation/v1/query/profile"

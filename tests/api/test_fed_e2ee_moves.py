@@ -6,10 +6,11 @@ import pytest
 from client import q
 from device_lists import Carol, devices_of, lists_of, share_room, device_change_of
 from e2ee import Device
-from federation import eventually, has_event, membership
+from federation import has_event, membership
 from remote import FED
 from syncing import LAZY, inline, section, state_of
 from test_fed_fast_join import Gate
+from waiting import eventually
 
 
 class Person:

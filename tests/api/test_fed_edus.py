@@ -5,8 +5,8 @@ import time
 import pytest
 
 from client import q
-from federation import eventually
 from sending import enter, wait_for_event
+from waiting import eventually
 
 
 @pytest.fixture
@@ -169,12 +169,14 @@ def test_presence_is_heard(ministry, remote, alice, shared):
 
 
 def test_a_server_that_joins_is_sent_presence(ministry, remotes, alice):
+    early, late = remotes(), remotes()
+    heard = lambda remote: [p for c in remote.edus_of("m.presence") for p in c["push"]
+                            if p["user_id"] == alice.user_id and p["presence"] == "online"]
+    enter(early, ministry, alice)
     alice.sync(set_presence="online")
-    late = remotes()
-    time.sleep(1.5)
+    eventually(lambda: heard(early))
     enter(late, ministry, alice)
-    eventually(lambda: [p for c in late.edus_of("m.presence") for p in c["push"]
-                        if p["user_id"] == alice.user_id and p["presence"] == "online"])
+    eventually(lambda: heard(late))
 
 
 def test_without_presence_none_is_sent_or_accepted(ministries, remote):
@@ -184,8 +186,10 @@ def test_without_presence_none_is_sent_or_accepted(ministries, remote):
     alice.put(f"/presence/{q(alice.user_id)}/status", {"presence": "online"})
     remote.send_edu(a.name, "m.presence", {"push": [
         {"user_id": carol, "presence": "online", "last_active_ago": 1}]})
+    a.advance(2)  # presence would be sent each second
     wait_for_event(remote, alice.send(room, "hello"))
-    time.sleep(1.5)
+    a.advance(2)
+    wait_for_event(remote, alice.send(room, "hello again"))
     assert not remote.edus_of("m.presence")
     assert alice.get(f"/presence/{q(carol)}/status")["presence"] == "offline"
 

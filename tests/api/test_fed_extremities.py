@@ -3,9 +3,10 @@ dummy events, which clients are not shown, and servers are sent only when an eve
 
 import pytest
 
-from federation import eventually, has_event, received
+from federation import has_event, received
 from remote import FED, q
 from restoring import psql, uri_of
+from waiting import eventually
 
 MANY, DUMMY = 200, "org.matrix.dummy_event"
 

@@ -2,13 +2,13 @@
 the member list has arrived; it is fetched in the background, also after a restart."""
 
 import threading
-import time
 
 import pytest
 
 import pdus
-from federation import eventually, has_event, membership
+from federation import has_event, membership
 from remote import FED, q
+from waiting import eventually
 
 
 def members(client, room, **options):
@@ -49,7 +49,7 @@ def test_reading_and_sending_before_the_members_are_known(two, remote, version):
     answers = []
     waits = threading.Thread(target=lambda: answers.append(members(alice, room.id)))
     waits.start()
-    time.sleep(0.5)
+    a.wait_until_parked()
     assert not answers  # a request for the members waits
     gate.opened.set()
     waits.join(40)

@@ -6,7 +6,8 @@ import uuid
 import pytest
 
 from client import q
-from federation import eventually, has_event, membership, same_history, same_state
+from federation import has_event, membership, same_history, same_state
+from waiting import eventually
 
 VERSIONS = ["6", "10", "11", "12"]
 HEAL_SECONDS = 60

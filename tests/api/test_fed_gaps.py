@@ -4,10 +4,11 @@ and history from before a server was in the room."""
 import pytest
 
 import pdus
-from federation import (
-    eventually, has_event, history, membership, metric, received, same_history, same_state)
+from federation import has_event, history, membership, received, same_history, same_state
 from remote import FED, q
 from syncing import ids as ids_in, section, state_of
+from server import metric
+from waiting import eventually
 
 
 def unsent(remote, room, sender, n):

@@ -6,8 +6,8 @@ import threading
 import pytest
 
 import pdus
-from federation import eventually
 from remote import FED, q
+from waiting import eventually
 
 EVENT = "$" + "A" * 43
 

@@ -9,8 +9,10 @@ from base64 import urlsafe_b64encode
 import httpx
 
 import pdus
-from federation import eventually, has_event, history, metric, received
+from federation import has_event, history, received
 from remote import FED, q
+from server import metric
+from waiting import eventually
 
 
 def made_up_id(n):

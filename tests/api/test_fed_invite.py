@@ -5,9 +5,10 @@ import pytest
 
 import pdus
 from e2ee import SigningKey
-from federation import eventually, has_event, membership, same_state
+from federation import has_event, membership, same_state
 from remote import FED, q
 from restoring import psql, uri_of
+from waiting import eventually
 
 VERSIONS = pdus.VERSIONS
 

@@ -9,10 +9,11 @@ import pytest
 
 import pdus
 from client import Client
-from federation import eventually, has_event, membership, received, same_state
+from federation import has_event, membership, received, same_state
 from remote import FED, q
 from restoring import psql, uri_of
 from syncing import events_of, inline, section, state_of
+from waiting import eventually
 
 VERSIONS = pdus.VERSIONS
 
@@ -135,7 +136,7 @@ def test_many_joins_at_a_silent_server_do_not_block_others(two, remotes):
         args=("POST", f"/join/{q('!never:' + silent.name)}", {})) for _ in range(40)]
     for t in gone:
         t.start()
-    time.sleep(1)
+    b.wait_until_parked(len(gone) - 1, "in_flight")
     room = other.create_room(other.user("carol"), "11")
     began = time.monotonic()
     b.user("dora").join(room.id, via=[other.name])
@@ -152,7 +153,7 @@ def test_local_joins_do_not_wait_for_slow_servers(two, remote):
         threading.Thread(
             target=u.request, daemon=True,
             args=("POST", f"/join/{q('!never:' + remote.name)}", {})).start()
-    time.sleep(0.3)
+    b.wait_until_parked(len(slow), "in_flight")
     carol, dora = b.user("carol"), b.user("dora")
     room = carol.create_room(preset="public_chat")
     began = time.monotonic()

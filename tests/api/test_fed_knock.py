@@ -3,8 +3,9 @@
 import pytest
 
 import pdus
-from federation import eventually, membership, same_state
+from federation import membership, same_state
 from remote import FED, q
+from waiting import eventually
 
 KNOCKABLE = pdus.VERSIONS[6:]
 

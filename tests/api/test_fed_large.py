@@ -5,9 +5,11 @@ import concurrent.futures
 
 import pytest
 
-from federation import eventually, membership, metric, received
+from federation import membership, received
 from remote import FED, q
 from test_fed_extremities import DUMMY, extremities, pile_up
+from server import metric
+from waiting import eventually
 
 
 @pytest.fixture

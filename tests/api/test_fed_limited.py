@@ -4,9 +4,10 @@ import time
 
 import pytest
 
-from federation import eventually, received
+from federation import received
 from remote import FED, q
 from test_fed_keys import KEY, PUBLICATION, is_let_in, notarised, publication
+from waiting import eventually
 
 # No back-off ends within a test.
 SLOW = {"federation__destination_min_retry_interval": "1h",

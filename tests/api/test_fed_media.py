@@ -1,7 +1,6 @@
 """Server-server API, "Content Repository": media of other servers, and ours for them."""
 
 import concurrent.futures
-import time
 
 import pytest
 
@@ -86,7 +85,7 @@ def test_a_later_upload(two):
     mxc = alice.post("/_matrix/media/v1/create")["content_uri"].removeprefix("mxc://")
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(fetch, bob, mxc)
-        time.sleep(0.5)
+        a.wait_until_parked()
         r = alice.request("PUT", f"{OLD}/upload/{mxc}", content=b"at last")
         assert r.status_code == 200
         assert waiting.result().content == b"at last"

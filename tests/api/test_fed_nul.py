@@ -1,8 +1,8 @@
 """JSON allows U+0000, but PostgreSQL does not store it: events with it must not stop processing."""
 
 from client import q
-from federation import eventually
 from remote import FED
+from waiting import eventually
 
 NAME = "a\0b"
 

@@ -4,28 +4,19 @@ unchanged."""
 import os
 import ssl
 import subprocess
-import time
 
-import httpx
 import pytest
 
-from federation import authority, eventually, federation_settings, has_event, same_state
+from federation import authority, federation_settings, has_event, same_state
 from client import Client, q
 from server import Server
-from test_proxy import caddy, free_port, nginx
+from test_proxy import caddy, free_port, nginx, wait_for_proxy
+from waiting import eventually
 
 
 def wait_for(url, process, log):
     context = ssl.create_default_context(cafile=str(authority().file))
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            httpx.get(url + "/_matrix/key/v2/server", verify=context).raise_for_status()
-            return
-        except httpx.HTTPError:
-            assert process.poll() is None and time.monotonic() < deadline, (
-                log.seek(0), log.read())[1]
-            time.sleep(0.1)
+    wait_for_proxy(url + "/_matrix/key/v2/server", context, process, log)
 
 
 @pytest.fixture(params=[nginx, caddy], ids=["nginx", "caddy"])

@@ -7,8 +7,9 @@ import httpx
 import pytest
 
 from client import Client, q
-from federation import authority, eventually
+from federation import authority
 from remote import FED
+from waiting import eventually
 
 V1 = FED + "/v1"
 

@@ -9,9 +9,10 @@ import pytest
 
 import pdus
 from client import timeline
-from federation import eventually, history, received
+from federation import history, received
 from remote import FED, q
 from restoring import busy_workers, commits_held
+from waiting import eventually
 
 
 def redaction(remote, room, sender, target, **options):

@@ -3,9 +3,9 @@ for the operator, and the rest is sent (server-server API, "Transactions")."""
 
 import pytest
 
-from federation import eventually
 from restoring import psql, uri_of
 from sending import SEND, enter, got, transactions, wait_for_event
+from waiting import eventually
 
 QUICK = {"federation__destination_min_retry_interval": "50ms",
          "federation__destination_max_retry_interval": "200ms"}

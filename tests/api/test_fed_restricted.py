@@ -4,8 +4,9 @@ may join, authorised by a user of a resident server."""
 import pytest
 
 import pdus
-from federation import eventually, membership, same_state
+from federation import membership, same_state
 from remote import FED, q
+from waiting import eventually
 
 RESTRICTED = pdus.VERSIONS[7:]
 

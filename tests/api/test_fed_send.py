@@ -4,14 +4,14 @@ each received event is treated."""
 import contextlib
 import copy
 import threading
-import time
 
 import pytest
 
 import pdus
-from federation import eventually, has_event, history, membership, received
+from federation import has_event, history, membership, received
 from remote import FED, q
 from restoring import psql, uri_of
+from waiting import eventually
 
 
 def text(n):
@@ -218,15 +218,13 @@ def test_too_many_at_once_are_refused(room_of):
     statuses = []
 
     def put(event):
-        for _ in range(50):
-            body = {"origin": remote.name, "origin_server_ts": 1, "pdus": [event]}
-            r = remote.request(a.name, "PUT", f"{FED}/v1/send/{q(pdus.event_id(event, '12'))}", body)
-            statuses.append(r.status_code)
-            if r.status_code == 200:
-                return
-            time.sleep(0.1)
+        body = {"origin": remote.name, "origin_server_ts": 1, "pdus": [event]}
+        r = remote.request(a.name, "PUT", f"{FED}/v1/send/{q(pdus.event_id(event, '12'))}", body)
+        statuses.append(r.status_code)
+        return r.status_code == 200
 
-    threads = [threading.Thread(target=put, args=(copy.deepcopy(e),)) for _, e in events]
+    threads = [threading.Thread(target=lambda e=copy.deepcopy(e): eventually(lambda: put(e)))
+               for _, e in events]
     for t in threads:
         t.start()
     for t in threads:

@@ -7,9 +7,10 @@ import time
 import pytest
 
 from client import q
-from federation import eventually
 from remote import FED
+from restoring import psql, uri_of
 from sending import SEND, Failing, Gate, enter, event_ids, got, transactions, wait_for_event
+from waiting import eventually
 
 QUICK = {"federation__destination_min_retry_interval": "100ms",
          "federation__destination_max_retry_interval": "400ms"}
@@ -172,7 +173,9 @@ def test_nothing_is_lost_when_we_are_killed(ministries, remote):
     room, _ = enter(remote, a, alice)
     early = [alice.send(room, f"early {i}") for i in range(20)]
     wait_for_event(remote, early[-1])
-    time.sleep(1)  # time for the cursor to be saved
+    a.advance(10)
+    saved = f"SELECT sent_position = (SELECT position FROM log_head) FROM destinations WHERE server = '{remote.name}'"
+    eventually(lambda: psql(uri_of(a), saved) == "t")
     stop, sent = threading.Event(), []
 
     def talk():
@@ -186,7 +189,8 @@ def test_nothing_is_lost_when_we_are_killed(ministries, remote):
         stop.clear()
         talker = threading.Thread(target=talk)
         talker.start()
-        time.sleep(1.5)
+        more = len(sent) + 30
+        eventually(lambda: len(sent) >= more)
         a.kill()
         stop.set()
         talker.join()
@@ -206,8 +210,9 @@ def test_events_pending_at_a_restart_are_sent(ministries, remote):
     wait_for_event(remote, alice.send(room, "all is well"))
     remote.link.cut()
     sent = [alice.send(room, f"message {i}") for i in range(70)]
+    before = remote.link.connections
     a.restart()
-    time.sleep(1)
+    eventually(lambda: remote.link.connections > before)
     remote.link.heal()
     wait_for_event(remote, sent[-1])
     assert [i for i in got(remote) if i in sent] == sent

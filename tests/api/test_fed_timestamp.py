@@ -3,8 +3,8 @@
 import pytest
 
 from client import q
-from federation import eventually
 from remote import FED
+from waiting import eventually
 
 V1 = FED + "/v1/timestamp_to_event/"
 HOUR = 3_600_000

@@ -3,8 +3,9 @@ prev_sender are those of the state before the event, however the event arrived."
 
 import pytest
 
-from federation import eventually, history, received
+from federation import history, received
 from remote import q
+from waiting import eventually
 
 
 def unsigned_of(client, room, event):

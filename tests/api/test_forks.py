@@ -3,7 +3,8 @@
 import pytest
 
 from client import q
-from federation import eventually, has_event, history, membership, same_history, same_state
+from federation import has_event, history, membership, same_history, same_state
+from waiting import eventually
 
 VERSIONS = ["6", "10", "11", "12"]
 

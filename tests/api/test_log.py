@@ -5,7 +5,7 @@ import json
 import httpx
 
 from client import Client, q
-from federation import eventually
+from waiting import eventually
 
 
 def records(server):

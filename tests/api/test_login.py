@@ -10,7 +10,8 @@ import httpx
 import pytest
 
 from client import Client
-from federation import eventually, metric
+from server import metric
+from waiting import eventually
 
 
 def password_login(user, password, **more):
@@ -138,7 +139,7 @@ def test_a_waiting_sync_ends_with_its_token(alice):
         began = time.monotonic()
         waiting = pool.submit(other.request, "GET", "/sync",
                               params={"since": other.next_batch, "timeout": 30000, **quiet})
-        time.sleep(0.5)
+        alice.server.wait_until_parked()
         alice.post("/logout/all")
         r = waiting.result()
     assert r.status_code == 401 and r.json()["errcode"] == "M_UNKNOWN_TOKEN"
@@ -280,7 +281,7 @@ def test_a_used_refresh_token_ends_its_successors(brief):
 def test_an_expired_token_is_a_soft_logout(brief):
     one = session(brief, "sleeper")
     assert whoami(brief, one["access_token"])
-    time.sleep(2.1)
+    brief.advance(2.1)
     assert whoami(brief, one["access_token"], fails=True)["soft_logout"] is True
     two = refresh(brief, one["refresh_token"])
     assert whoami(brief, two["access_token"])["device_id"] == one["device_id"]

@@ -370,7 +370,7 @@ def test_a_download_waits_for_the_upload(alice, bob):
         name = announce(alice)
         with concurrent.futures.ThreadPoolExecutor() as pool:
             waiting = pool.submit(fetch, bob, f"{MEDIA}/download/{name}")
-            time.sleep(0.1)
+            alice.server.wait_until_parked()
             put(alice, name)
             done = time.monotonic()
             assert waiting.result().content == b"late"
@@ -416,7 +416,7 @@ def test_announced_uris_expire_and_are_limited(fresh_server):
     announce(ben)
     put(ann, second)
     announce(ann)
-    time.sleep(2.1)
+    server.advance(2.1)
     ann.fails(404, "M_NOT_FOUND", "PUT", f"{UPLOAD}/{first}", content=b"x")
     ann.fails(404, "M_NOT_FOUND", "GET", f"{MEDIA}/download/{first}")
     announce(ann)

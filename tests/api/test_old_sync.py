@@ -3,7 +3,8 @@
 import threading
 
 from client import q
-from federation import eventually, metric
+from server import metric
+from waiting import eventually
 
 
 def snapshot(client, room, **params):

@@ -12,10 +12,10 @@ import tempfile
 import pytest
 
 from client import Client
-from federation import eventually
 from restoring import make_database, uri_of
 from server import Server
 from test_proxy import free_port, program
+from waiting import eventually
 
 
 def answers(port):

@@ -6,13 +6,13 @@ import shutil
 import socket
 import ssl
 import subprocess
-import time
 
 import httpx
 import pytest
 
 from client import Client, q, timeline
 from server import ROOT
+from waiting import eventually
 
 TOOLS = [ROOT / "build-tools" / "usr" / d for d in ("sbin", "bin")]
 
@@ -68,6 +68,16 @@ def caddy(tmp_path, backend, port, cert, key, host="127.0.0.1"):
     return [program("caddy"), "run", "--config", str(conf), "--adapter", "caddyfile"]
 
 
+def wait_for_proxy(url, context, process, log):
+    def answers():
+        if process.poll() is not None:
+            log.seek(0)
+            raise RuntimeError(log.read())
+        return httpx.get(url, verify=context).is_success
+
+    eventually(answers, 30)
+
+
 @pytest.fixture(params=[nginx, caddy], ids=["nginx", "caddy"])
 def proxied(request, fresh_server, tmp_path):
     behind = fresh_server(
@@ -89,15 +99,7 @@ def proxied(request, fresh_server, tmp_path):
                                env={**os.environ, "HOME": str(tmp_path)})
     s = Proxied(f"https://127.0.0.1:{port}", ssl.create_default_context(cafile=str(cert)), behind)
     try:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                httpx.get(s.url + "/_matrix/client/versions", verify=s.context).raise_for_status()
-                break
-            except httpx.HTTPError:
-                assert process.poll() is None and time.monotonic() < deadline, (
-                    log.seek(0), log.read())[1]
-                time.sleep(0.1)
+        wait_for_proxy(s.url + "/_matrix/client/versions", s.context, process, log)
         yield s
     finally:
         process.terminate()

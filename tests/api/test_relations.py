@@ -6,9 +6,9 @@ import json
 import pytest
 
 from client import Client, q, timeline
-from federation import eventually
 from relations import bundled, children, edit, ids, in_thread, react, refer, relates
 from restoring import busy_workers, commits_held, locked
+from waiting import eventually
 
 
 @pytest.fixture

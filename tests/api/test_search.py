@@ -5,8 +5,9 @@ import json
 import pytest
 
 from client import Client, q
-from federation import eventually, history, received
+from federation import history, received
 from restoring import locked
+from waiting import eventually
 
 
 def search(client, term, params=None, **criteria):

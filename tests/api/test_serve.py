@@ -15,6 +15,7 @@ import pytest
 
 from client import Client
 from server import ROOT, Server, run_cli
+from waiting import eventually
 
 
 @pytest.fixture
@@ -95,10 +96,7 @@ def test_hangup_reads_the_log_level_again(tmp_path):
     def reload(expected):
         before = len(s.log_text())
         s.process.send_signal(signal.SIGHUP)
-        deadline = time.monotonic() + 20
-        while expected not in s.log_text()[before:]:
-            assert time.monotonic() < deadline, s.log_tail()
-            time.sleep(0.05)
+        eventually(lambda: expected in s.log_text()[before:], 20, s.log_tail)
 
     try:
         s.start()
@@ -131,7 +129,7 @@ def test_waiting_sync_is_answered_at_a_stop(fresh_server):
     with concurrent.futures.ThreadPoolExecutor() as pool:
         waiting = pool.submit(user.request, "GET", "/sync",
                               params={"since": user.next_batch, "timeout": 60000})
-        time.sleep(0.5)
+        s.wait_until_parked()
         start = time.monotonic()
         assert s.stop() == 0
         assert time.monotonic() - start < 10

@@ -7,6 +7,7 @@ import pytest
 
 from client import Client, q
 from syncing import bodies, events_of, ids, inline, members_in, section, state_of, timeline_filter
+from server import metric
 
 
 def test_a_brand_new_user(alice):
@@ -319,10 +320,10 @@ class Waiting:
         params = inline(presence={"not_types": ["*"]}, room=room)
         self.reply, self.seconds = None, None
         self.client = Client(client.server, client.user_id, client.token, client.device_id)
-        since = client.sync(**params)["next_batch"]
+        since, parked = client.sync(**params)["next_batch"], metric(client.server, "concorde_http_requests_parked")
         self.thread = threading.Thread(target=self._run, args=(since, timeout, params))
         self.thread.start()
-        time.sleep(0.3)
+        client.server.wait_until_parked(parked + 1)
         assert self.reply is None, "there was nothing to tell yet"
 
     def _run(self, since, timeout, params):

@@ -9,12 +9,13 @@ import pytest
 
 from client import Client, q
 from e2ee import Device, Identity
-from federation import eventually, has_event, membership
+from federation import has_event, membership
 from recording import Recording
 from relations import edit, in_thread, react, refer, relates
 from syncing import inline
 from test_keys import claim_one
 from test_to_device import send as send_to_device
+from waiting import eventually
 
 EVERYTHING = inline()
 LAZY = inline(room={"state": {"lazy_load_members": True}})

@@ -7,8 +7,8 @@ import re
 import pytest
 
 from client import Client, q
-from federation import metric
 from syncing import bodies, events_of, ids, inline, section, state_of, timeline_filter
+from server import metric
 
 
 def back_from(client, room, token, limit=4, **params):

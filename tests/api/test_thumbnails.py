@@ -5,16 +5,15 @@ import os
 import pathlib
 import shutil
 import subprocess
-import time
 
 import pytest
 
 import images
 import server as servers
 from client import Client
-from federation import eventually
 from restoring import psql, uri_of
 from test_media import MEDIA, OLD, announce, files, fetch, mxc, put, stored
+from waiting import eventually
 
 
 def thumbnail(c, name, width, height, status=200, **params):
@@ -341,7 +340,7 @@ def test_a_thumbnail_waits_for_the_upload(alice, bob):
     name = announce(alice)
     with concurrent.futures.ThreadPoolExecutor() as pool:
         waiting = pool.submit(thumbnail, bob, name, 32, 32, method="crop")
-        time.sleep(0.2)
+        alice.server.wait_until_parked()
         put(alice, name, PICTURE)
         assert waiting.result()[1] == ("png", 32, 32, False)
     bob.fails(504, "M_NOT_YET_UPLOADED", "GET", f"{MEDIA}/thumbnail/{announce(alice)}",

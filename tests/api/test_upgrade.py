@@ -5,8 +5,8 @@ import concurrent.futures
 import pytest
 
 from client import q
-from federation import eventually
 from restoring import busy_workers, commits_held, psql, uri_of
+from waiting import eventually
 
 VERSIONS = [str(v) for v in range(1, 13)]
 

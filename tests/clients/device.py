@@ -11,7 +11,7 @@ import re
 import subprocess
 import tempfile
 import threading
-import time
+from waiting import eventually
 
 HERE = pathlib.Path(__file__).parent
 HOME = pathlib.Path(os.environ.get("CLIENTS_HOME", "."))
@@ -103,14 +103,14 @@ class Device:
 
     def waits_until(self, command, right, what, *args, seconds=STEP_SECONDS):
         """Repeats the command until its answer is right; that answer."""
-        deadline = time.monotonic() + seconds
-        while True:
+        answer = None
+
+        def look():
+            nonlocal answer
             answer = self.call(command, *args)
-            if answer and right(answer):
-                return answer
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{self.label} never saw {what}; it sees:\n{show(answer)}")
-            time.sleep(0.1)
+            return answer and right(answer) and answer
+
+        return eventually(look, seconds, lambda: f"{self.label} never saw {what}; it sees:\n{show(answer)}")
 
     def sees(self, room, right, what):
         """Waits until this client's view of the room is right; that view."""

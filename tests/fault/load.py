@@ -1,13 +1,11 @@
 """Senders and readers that never give up: every answer they got must stay true."""
 
 import threading
-import time
 
 import httpx
 
 from client import Client, q
-
-PATIENCE = 0.05  # seconds between attempts while the server is away
+from waiting import attempts
 
 
 class Stubborn:
@@ -21,23 +19,20 @@ class Stubborn:
         self.wrong = []
 
     def call(self, method, path, stop=None, **options):
-        while not (stop and stop.is_set()):
+        for _ in attempts(stop):
             try:
                 r = self.http.request(
                     method, self.server.url + "/_matrix/client/v3" + path,
                     headers={"Authorization": f"Bearer {self.user.token}"}, **options)
             except (httpx.TransportError, IndexError):
-                time.sleep(PATIENCE)
                 continue
             if r.status_code == 503:
                 self.refusals += 1
                 if "retry-after" not in r.headers or r.json().get("errcode") is None:
                     self.wrong.append(f"503 without Retry-After: {r.headers} {r.text}")
-                time.sleep(PATIENCE)
                 continue
             if r.status_code != 200:
                 self.wrong.append(f"{method} {path}: {r.status_code} {r.text[:300]}")
-                time.sleep(PATIENCE)
                 continue
             return r.json()
         return None

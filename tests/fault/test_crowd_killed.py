@@ -3,17 +3,17 @@ another kick, ban and invite each other: acknowledged events are stored, every e
 those before it and does what its sender meant, and the memberships agree."""
 
 import threading
-import time
 from random import Random
 
 import pytest
 
 from client import Client, q, transactions
-from load import PATIENCE, Stubborn
+from load import Stubborn
 from moving import check_meant, levels, turn
 from replay import Replay
 from server import Server
 from test_durability import free_port
+from waiting import attempts, eventually
 
 MOVERS, SPEAKERS, MODERATORS, ROUNDS = 24, 4, 6, 10
 
@@ -29,18 +29,16 @@ class Mover(threading.Thread):
 
     def step(self, what):
         is_repeated = False
-        while True:
+        for _ in attempts():
             try:
                 r = self.client.http.request(
                     "POST", f"{self.client.server.url}/_matrix/client/v3/rooms/{q(self.room)}/{what}",
                     headers={"Authorization": f"Bearer {self.client.user.token}"}, json={})
             except Exception:  # the server was killed: the outcome of the request is unknown
                 is_repeated = True
-                time.sleep(PATIENCE)
                 continue
             if r.status_code == 503:
                 is_repeated = True
-                time.sleep(PATIENCE)
                 continue
             if r.status_code == 403 and is_repeated:
                 return
@@ -67,7 +65,7 @@ class Moderator(threading.Thread):
 
     def step(self, mark, method, path, body):
         is_repeated = False
-        while True:
+        for _ in attempts():
             try:
                 r = self.client.http.request(
                     method, f"{self.client.server.url}/_matrix/client/v3{path}",
@@ -76,7 +74,6 @@ class Moderator(threading.Thread):
                 r = None
             if r is None or r.status_code == 503:
                 is_repeated = True
-                time.sleep(PATIENCE)
                 continue
             if r.status_code == 200:
                 self.done.append(mark)
@@ -117,10 +114,8 @@ def wait_for_more(movers, n):
     def done():
         return sum(sum(m.steps.values()) for m in movers)
 
-    before, deadline = done(), time.monotonic() + 60
-    while done() < before + n:
-        assert time.monotonic() < deadline, "nothing is acknowledged any more"
-        time.sleep(0.02)
+    before = done()
+    eventually(lambda: done() >= before + n, 60, lambda: "nothing is acknowledged any more")
 
 
 def start_to_moderate(server, owner, version, stop):

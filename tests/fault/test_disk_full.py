@@ -7,8 +7,8 @@ import tempfile
 import pytest
 
 from client import Client
-from federation import eventually
 from server import Server
+from waiting import eventually
 
 SIZE = 420 << 20  # PostgreSQL's first files, its WAL, and some space
 

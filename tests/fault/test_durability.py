@@ -12,6 +12,7 @@ import pytest
 
 from load import Reader, Sender, Stubborn, furnish, history
 from server import Server
+from waiting import eventually
 
 SENDERS, ROOMS, ROUNDS = 32, 8, 20
 
@@ -24,17 +25,12 @@ def postmaster(server):
 def wait_for_postmaster(server, not_these, seconds=60):
     """The process id of a newly started PostgreSQL: the orphans of a killed one may still commit for
     a while, and its pid file stays."""
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        try:
-            pid = postmaster(server)
-            os.kill(pid, 0)
-            if pid not in not_these:
-                return pid
-        except (OSError, IndexError, ValueError):
-            pass
-        time.sleep(0.02)
-    raise AssertionError("the database was not restarted")
+    def new():
+        pid = postmaster(server)
+        os.kill(pid, 0)
+        return pid not in not_these and pid
+
+    return eventually(new, seconds, lambda: "the database was not restarted")
 
 
 def free_port():
@@ -80,10 +76,9 @@ class Load:
                 reader.step(timeout=0)
 
     def wait_for_more(self, n=1, seconds=60):
-        before, deadline = self.acknowledged(), time.monotonic() + seconds
-        while self.acknowledged() < before + n:
-            assert time.monotonic() < deadline, "nothing is acknowledged any more"
-            time.sleep(0.02)
+        before = self.acknowledged()
+        eventually(lambda: self.acknowledged() >= before + n, seconds,
+                   lambda: "nothing is acknowledged any more")
 
 
 def check(load, users, rooms, watcher):

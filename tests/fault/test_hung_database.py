@@ -11,10 +11,11 @@ import time
 import httpx
 import pytest
 
-from federation import Ministry, Network, eventually, has_event
+from federation import Ministry, Network, has_event
 from load import Stubborn, furnish, history
 from server import Server
 from test_durability import Load, check, free_port, is_child, wait_for_postmaster
+from waiting import eventually
 
 LIMIT = 3  # database_statement_timeout, seconds
 # A request that has sent its write waits for the statement, then for its outcome (10 s from
@@ -72,11 +73,12 @@ def ready(server):
 
 def watched(server, seconds, until):
     """/health answers all the time."""
-    deadline = time.monotonic() + seconds
-    while not until():
-        assert httpx.get(server.url + "/health", timeout=10).status_code == 200
-        assert time.monotonic() < deadline, server.log_tail()
-        time.sleep(0.1)
+    def look():
+        if httpx.get(server.url + "/health", timeout=10).status_code != 200:
+            raise RuntimeError(server.log_tail())
+        return until()
+
+    eventually(look, seconds, server.log_tail)
 
 
 def test_under_load(house):

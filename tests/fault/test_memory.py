@@ -8,8 +8,9 @@ import httpx
 import pytest
 
 from client import Client, q
-from federation import Ministry, Network, eventually
+from federation import Ministry, Network
 from remote import FED, Remote, b64, canonical
+from waiting import eventually
 
 AT_ONCE = 64
 PEAK_MAX = 512 << 20

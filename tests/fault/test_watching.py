@@ -9,9 +9,9 @@ import httpx
 import pytest
 
 from client import Client
-from federation import eventually
 from server import Server
 from test_hung_database import hung
+from waiting import eventually
 
 WORKERS, SOURCES = 4, 8
 HANGS_S = 30  # database_statement_timeout: its maximum

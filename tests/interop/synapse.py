@@ -9,7 +9,6 @@ import signal
 import socket
 import subprocess
 import tempfile
-import time
 
 import httpx
 
@@ -17,6 +16,7 @@ from client import Client
 from e2ee import b64
 from federation import Link, authority, numbers
 from server import as_superuser
+from waiting import eventually
 
 PYTHON = pathlib.Path(os.environ.get("SYNAPSE_HOME", ".")) / "bin" / "python"
 START_SECONDS = 90
@@ -103,15 +103,18 @@ class Synapse:
             [PYTHON, "-m", "synapse.app.homeserver", "-c", str(self.config)],
             stdout=open(self.folder.name + "/out", "w"), stderr=subprocess.STDOUT,
             cwd=self.folder.name, start_new_session=True)
-        deadline = time.monotonic() + START_SECONDS
-        while time.monotonic() < deadline and self.process.poll() is None:
-            try:
-                if httpx.get(self.url + "/health").status_code == 200:
-                    self.link.target = "127.0.0.1", self.tls_port
-                    return self
-            except httpx.TransportError:
-                time.sleep(0.1)
-        raise RuntimeError(f"Synapse did not start:\n{self.log_tail()}")
+
+        def failed():
+            return f"Synapse did not start:\n{self.log_tail()}"
+
+        def answers():
+            if self.process.poll() is not None:
+                raise RuntimeError(failed())
+            return httpx.get(self.url + "/health").status_code == 200
+
+        eventually(answers, START_SECONDS, failed)
+        self.link.target = "127.0.0.1", self.tls_port
+        return self
 
     def user(self, name="user", **body):
         c = Client(self).register(f"{name}-{next(numbers)}", **body)

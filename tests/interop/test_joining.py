@@ -3,8 +3,9 @@
 import pytest
 
 from client import q
-from federation import eventually, has_event, history, membership, same_state
+from federation import has_event, history, membership, same_state
 from pdus import VERSIONS
+from waiting import eventually
 
 
 def invited(client, room):

@@ -7,8 +7,9 @@ import time
 import pytest
 
 from client import q
-from federation import eventually, has_event, history, membership, same_state
+from federation import has_event, history, membership, same_state
 from images import png
+from waiting import eventually
 
 
 def test_public_rooms_of_the_other_server_are_listed(alice, bob, host):

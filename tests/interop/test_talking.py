@@ -4,7 +4,8 @@ import httpx
 
 from client import q
 from e2ee import Device, b64
-from federation import authority, eventually, has_event
+from federation import authority, has_event
+from waiting import eventually
 
 
 def both_ways(alice, bob):

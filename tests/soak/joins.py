@@ -16,6 +16,7 @@ import time
 
 from federation import Ministry, Network
 from syncing import events_of, section, timeline_filter
+from waiting import attempts
 
 SLOW, LOST = 3.0, 60.0
 
@@ -85,8 +86,9 @@ def run_round(number, a, b, c, clients):
         t.join()
     deadline = time.monotonic() + LOST
     due = lambda r: {m for m, at in sent.items() if r is not readers[2] or at > joined}
-    while any(due(r) - r.seen.keys() for r in readers) and time.monotonic() < deadline:
-        time.sleep(0.02)
+    for _ in attempts(pause=0.02):
+        if time.monotonic() > deadline or not any(due(r) - r.seen.keys() for r in readers):
+            break
     for r in readers:
         r.done.set()
     delays, lost = [], []

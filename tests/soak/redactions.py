@@ -17,6 +17,7 @@ import time
 from federation import Ministry, Network
 from joins import burn
 from remote import Remote
+from waiting import attempts
 
 VERSIONS = "1", "10", "12"
 LOST, TARGETS = 20.0, 4
@@ -53,9 +54,10 @@ def run_round(a, alice, remote, room, carol):
     for t in threads:
         t.join()
     left, deadline = [t for t, _, _ in events], time.monotonic() + LOST
-    while left and time.monotonic() < deadline:
+    for _ in attempts():
         left = [t for t in left if alice.event(room.id, t)["content"] != {}]
-        time.sleep(0.05 if left else 0)
+        if not left or time.monotonic() > deadline:
+            break
     remote.send(room, carol, "done")
     return left
 

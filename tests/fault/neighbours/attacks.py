@@ -13,8 +13,9 @@ import time
 import httpx
 
 import pdus
-from federation import authority, eventually
+from federation import authority
 from remote import FED
+from waiting import eventually
 
 MAX_SECONDS = 60
 C = "/_matrix/client/v3"
