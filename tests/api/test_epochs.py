@@ -1,14 +1,13 @@
 """The database is restored from a backup: tokens and ids of the lost part are not taken for new ones."""
 
-
 import pytest
-from waiting import eventually
 
 from client import Client, q, timeline
 from e2ee import Device
 from remote import FED
 from restoring import Copy, psql, uri_of
 from server import Server
+from waiting import eventually
 
 ENCRYPTION = {"type": "m.room.encryption", "state_key": "",
               "content": {"algorithm": "m.megolm.v1.aes-sha2"}}
