@@ -13,11 +13,13 @@ AGAIN_MAX=3 # tests
 parallel=()
 [ "${WORKERS:-1}" -gt 1 ] && tests/python.sh -c 'import xdist' 2>/dev/null &&
     parallel=(-n "$WORKERS" --dist loadfile)
-log=$(mktemp) && trap 'rm -f "$log"' EXIT
+log=$(mktemp)
+folders=$(mktemp -d "$TEST_SCRATCH/concorde-pytest-XXXXXX") # of tmp_path: copies of databases are made there
+trap 'rm -rf "$log" "$folders"' EXIT
 
 run() {
     PYTHONPATH=tests/api${PYTHONPATH:+:$PYTHONPATH} PYTHONDONTWRITEBYTECODE=1 \
-        tests/python.sh -m pytest -q -p no:cacheprovider "$@" 2>&1 | tee "$log"
+        tests/python.sh -m pytest -q -p no:cacheprovider --basetemp "$folders/of" "$@" 2>&1 | tee "$log"
     status=${PIPESTATUS[0]}
     passed=$(count passed) failed=$(($(count failed) + $(count 'errors?')))
     [ "$status" -eq 0 ] || [ "$failed" -gt 0 ] || failed=1
