@@ -7,6 +7,8 @@ from urllib.parse import quote
 
 import httpx
 
+import plain
+
 PREFIX = "/_matrix/client/v3"
 transactions = itertools.count(1)
 
@@ -23,7 +25,7 @@ class Client:
         self.server = server
         self.user_id, self.token, self.device_id = user_id, token, device_id
         self.password = password
-        self.http = httpx.Client(base_url=server.url, timeout=90)
+        self.http = httpx.Client(base_url=server.url, timeout=90, verify=plain.TLS)
         self.next_batch = None
 
     def close(self):

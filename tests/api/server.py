@@ -10,8 +10,7 @@ import subprocess
 import tempfile
 import threading
 
-import httpx
-
+import plain
 import template
 from waiting import eventually
 
@@ -78,7 +77,7 @@ def make_template(directory):
 
 
 def metric(server, name):
-    text = httpx.get(server.url + "/metrics").text
+    text = plain.get(server.url + "/metrics").text
     found = re.search(rf"^{name} (\S+)$", text, re.M)
     return float(found[1]) if found else 0
 
@@ -209,7 +208,7 @@ class Server:
                 shutil.rmtree(self.data, ignore_errors=True)
 
     def wait_until_ready(self, seconds=30):
-        eventually(lambda: httpx.get(self.url + "/ready").status_code == 200, seconds,
+        eventually(lambda: plain.get(self.url + "/ready").status_code == 200, seconds,
                    lambda: f"the server is not ready:\n{self.log_tail()}")
 
     def wait_until_parked(self, n=1, name="parked"):

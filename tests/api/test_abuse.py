@@ -1,8 +1,8 @@
 """The work and storage that one user or one address can cause is bounded."""
 
-import httpx
 import pytest
 
+import plain
 from client import Client, q
 from restoring import psql, uri_of
 
@@ -88,7 +88,7 @@ def test_one_subscriber_of_ipv6_is_one_address(fresh_server):
                      rc_registration__per_second="0.001", rc_registration__burst_count="2")
 
     def register(name, address):
-        return httpx.post(
+        return plain.post(
             s.url + "/_matrix/client/v3/register", headers={"X-Forwarded-For": address},
             json={"username": name, "password": "a password", "auth": {"type": "m.login.dummy"}},
         ).status_code

@@ -6,10 +6,10 @@ import pty
 import re
 import subprocess
 
-import httpx
 import pytest
 import yaml
 
+import plain
 from client import Client, timeline
 from server import BINARY, ROOT, Server, environment, run_cli
 from waiting import eventually
@@ -164,7 +164,7 @@ def test_a_database_that_lacks_something_is_not_served(fresh_server):
     s = fresh_server()
     s.wait_until_ready()
     psql(s, "ALTER TABLE profiles RENAME TO gone")
-    eventually(lambda: httpx.get(s.url + "/ready").status_code == 503)
+    eventually(lambda: plain.get(s.url + "/ready").status_code == 503)
     s.stop()
     with pytest.raises(RuntimeError, match="incomplete.*table profiles"):
         s.start()
@@ -277,7 +277,7 @@ def test_password_is_asked_for_without_echo(server):
 
 
 def metrics(server):
-    lines = httpx.get(server.url + "/metrics").text.splitlines()
+    lines = plain.get(server.url + "/metrics").text.splitlines()
     return dict(line.rsplit(" ", 1) for line in lines if line.startswith("concorde_"))
 
 

@@ -6,8 +6,9 @@ import re
 import socket
 import time
 
-import httpx
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+import plain
 
 
 def test_versions_name_all_that_the_spec_has(anonymous):
@@ -57,7 +58,7 @@ def test_discovery_as_configured(fresh_server):
         public_baseurl="https://matrix.gov.example/", support_page="https://gov.example/help",
         support_email="it@gov.example", support_role="m.role.security",
     )
-    get = lambda what: httpx.get(f"{s.url}/.well-known/matrix/{what}")
+    get = lambda what: plain.get(f"{s.url}/.well-known/matrix/{what}")
     assert get("client").json() == {"m.homeserver": {"base_url": "https://matrix.gov.example"}}
     assert get("client").headers["access-control-allow-origin"] == "*"
     assert get("server").json() == {"m.server": "matrix.gov.example:443"}
@@ -69,8 +70,8 @@ def test_discovery_as_configured(fresh_server):
 
 def test_other_servers_are_not_led_to_where_there_is_no_tls(fresh_server):
     s = fresh_server(public_baseurl="http://localhost:8008")
-    assert httpx.get(f"{s.url}/.well-known/matrix/client").status_code == 200
-    assert httpx.get(f"{s.url}/.well-known/matrix/server").status_code == 404
+    assert plain.get(f"{s.url}/.well-known/matrix/client").status_code == 200
+    assert plain.get(f"{s.url}/.well-known/matrix/server").status_code == 404
 
 
 def decode(text):
@@ -92,7 +93,7 @@ def test_signing_key_is_published_and_signed(anonymous, server):
 
 def test_signing_key_stays_the_same(fresh_server):
     s = fresh_server()
-    get = lambda: httpx.get(f"{s.url}/_matrix/key/v2/server").json()["verify_keys"]
+    get = lambda: plain.get(f"{s.url}/_matrix/key/v2/server").json()["verify_keys"]
     first = get()
     assert (s.data / "signing.key").stat().st_mode & 0o777 == 0o600
     s.restart()
@@ -160,12 +161,12 @@ def test_metrics_for_the_machines_that_are_named(fresh_server):
         s = fresh_server(enable_metrics="true", listen="0.0.0.0:0", **settings)
         port = s.url.rsplit(":", 1)[1]
         url = f"http://{own}:{port}/metrics"
-        assert httpx.get(f"http://127.0.0.1:{port}/metrics").status_code == 200
-        assert httpx.get(url).status_code == status
+        assert plain.get(f"http://127.0.0.1:{port}/metrics").status_code == 200
+        assert plain.get(url).status_code == status
         for header in "X-Forwarded-For", "Forwarded":  # for any client of the proxy
-            assert httpx.get(url, headers={header: own}).status_code == 404
+            assert plain.get(url, headers={header: own}).status_code == 404
 
 
 def test_no_metrics_when_switched_off(fresh_server):
     s = fresh_server(enable_metrics="false")
-    assert httpx.get(f"{s.url}/metrics").status_code == 404
+    assert plain.get(f"{s.url}/metrics").status_code == 404

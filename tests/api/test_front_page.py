@@ -5,7 +5,7 @@ import hashlib
 import html.parser
 import re
 
-import httpx
+import plain
 
 
 class Page(html.parser.HTMLParser):
@@ -35,7 +35,7 @@ def test_names_the_server_and_how_to_connect(fresh_server):
         support_page="https://gov.example/help", support_email="<help>@gov.example",
         terms_url="https://gov.example/terms",
     )
-    r = httpx.get(s.url + "/")
+    r = plain.get(s.url + "/")
     assert r.status_code == 200
     assert r.headers["content-type"] == "text/html; charset=utf-8"
     page = Page(r.text)

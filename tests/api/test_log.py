@@ -2,8 +2,7 @@
 
 import json
 
-import httpx
-
+import plain
 from client import Client, q
 from waiting import eventually
 
@@ -66,11 +65,11 @@ def test_unknown_paths_are_seen_at_debug(fresh_server):
     s = fresh_server(log_format="json", log_level="debug")
     for method, path, status in (("GET", "/_matrix/client/v3/thirdparty/nothing", 404),
                                  ("DELETE", "/_matrix/client/versions", 405)):
-        httpx.request(method, f"{s.url}{path}?access_token=secret")
+        plain.request(method, f"{s.url}{path}?access_token=secret")
         r = logged(s, path=path, status=status)
         assert r["level"] == "debug" and r["method"] == method
         assert r["remote_address"] == "127.0.0.1"
-    httpx.get(f"{s.url}/{'a' * 3000}")
+    plain.get(f"{s.url}/{'a' * 3000}")
     r = eventually(lambda: next((r for r in records(s) if r.get("path", "").startswith("/aaa")), None))
     assert len(r["path"]) < 300
     assert "secret" not in json.dumps(records(s))

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+import plain
 from client import Client
 from server import metric
 from waiting import eventually
@@ -313,10 +314,10 @@ def attacked(fresh_server):
     """A server whose users come from many addresses and have three attempts."""
     s = fresh_server(rate_limits="on", rc_login__per_second="0.001", rc_login__burst_count="3",
                      rc_registration__burst_count="100", trusted_proxies="127.0.0.1")
-    s.tries = lambda address, password="wrong", name="ann": httpx.post(
+    s.tries = lambda address, password="wrong", name="ann": plain.post(
         s.url + "/_matrix/client/v3/login", json=password_login(name, password),
         headers={"X-Forwarded-For": address}, timeout=60)
-    r = httpx.post(s.url + "/_matrix/client/v3/register", headers={"X-Forwarded-For": "2001:db8:1:2::1"}, json={
+    r = plain.post(s.url + "/_matrix/client/v3/register", headers={"X-Forwarded-For": "2001:db8:1:2::1"}, json={
         "username": "ann", "password": "a password for tests", "auth": {"type": "m.login.dummy"}})
     assert r.status_code == 200
     s.token = r.json()["access_token"]
@@ -383,7 +384,7 @@ def crowded(fresh_server):
     s = fresh_server(rate_limits="on", rc_login__burst_count=str(50 * os.cpu_count()),
                      rc_registration__burst_count="100", password_hash_cost="5", trusted_proxies="127.0.0.1")
     for name in "ann", "bob", "carol":
-        r = httpx.post(s.url + "/_matrix/client/v3/register", headers={"X-Forwarded-For": "10.9.9.9"}, json={
+        r = plain.post(s.url + "/_matrix/client/v3/register", headers={"X-Forwarded-For": "10.9.9.9"}, json={
             "username": name, "password": "a password for tests", "auth": {"type": "m.login.dummy"}},
             timeout=60)
         assert r.status_code == 200, r.text
@@ -412,7 +413,7 @@ def test_one_login_does_not_wait_for_many(crowded, what):
     waiting = lambda: metric(crowded, 'concorde_http_queue_depth{pool="password"}')
     eventually(lambda: metric(crowded, 'concorde_http_moved_total{pool="password"}') == many + 3)
     for name, address in ("bob", "10.9.9.9"), ("carol", "10.7.7.7"):
-        r = httpx.post(crowded.url + "/_matrix/client/v3/login", timeout=60, headers={"X-Forwarded-For": address},
+        r = plain.post(crowded.url + "/_matrix/client/v3/login", timeout=60, headers={"X-Forwarded-For": address},
                        json=password_login(name, "a password for tests"))
         assert r.status_code == 200, r.text
         assert waiting() > many / 5

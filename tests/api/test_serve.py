@@ -13,6 +13,7 @@ import time
 import httpx
 import pytest
 
+import plain
 from client import Client
 from server import ROOT, Server, run_cli
 from waiting import eventually
@@ -49,10 +50,10 @@ def test_listens_on_tls_a_socket_and_ipv6(fresh_server, certificate, tmp_path):
         context = ssl.create_default_context(cafile=str(pem))
         assert httpx.get(tls + "/health", verify=context).text == "OK"
         with pytest.raises(httpx.TransportError):
-            httpx.get(tls.replace("https:", "http:") + "/health")
+            plain.get(tls.replace("https:", "http:") + "/health")
         transport = httpx.HTTPTransport(uds=str(path))
         assert httpx.Client(transport=transport).get("http://x/health").text == "OK"
-        assert ipv6.startswith("http://[::1]:") and httpx.get(ipv6 + "/health").text == "OK"
+        assert ipv6.startswith("http://[::1]:") and plain.get(ipv6 + "/health").text == "OK"
     finally:
         s.close()
 
@@ -80,7 +81,7 @@ def test_systemd_is_notified(tmp_path, monkeypatch):
         try:
             s.start()
             assert notify.recv(100) == b"READY=1"
-            assert httpx.get(s.url + "/ready").text == "OK"
+            assert plain.get(s.url + "/ready").text == "OK"
             s.stop()
             assert notify.recv(100) == b"STOPPING=1"
         finally:
@@ -100,15 +101,15 @@ def test_hangup_reads_the_log_level_again(tmp_path):
 
     try:
         s.start()
-        httpx.get(s.url + "/health")
+        plain.get(s.url + "/health")
         assert "GET /health" not in s.log_text()
         config.write_text("log_level: debug\n")
         reload("read again")
-        httpx.get(s.url + "/health")
+        plain.get(s.url + "/health")
         assert "GET /health" in s.log_text()
         config.write_text("log_level: loud\n")
         reload("the settings are wrong; nothing changed")
-        assert httpx.get(s.url + "/health").text == "OK"
+        assert plain.get(s.url + "/health").text == "OK"
     finally:
         s.close()
 
@@ -157,7 +158,7 @@ def test_log_can_be_json(fresh_server):
     import json
 
     s = fresh_server(log_format="json")
-    httpx.get(s.url + "/health")
+    plain.get(s.url + "/health")
     s.stop()
     records = [json.loads(line) for line in s.log_text().splitlines()]
     assert any("GET /health 200" in r["message"] and "request" in r for r in records)
@@ -169,7 +170,7 @@ def test_forwarded_addresses_count_only_from_trusted_proxies(fresh_server):
 
     def tries(s, addresses):
         return [
-            httpx.post(
+            plain.post(
                 f"{s.url}/_matrix/client/v3/login", headers={"X-Forwarded-For": address},
                 json={"type": "m.login.password", "password": "x",
                       "identifier": {"type": "m.id.user", "user": f"ghost{n}"}},

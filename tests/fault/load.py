@@ -4,6 +4,7 @@ import threading
 
 import httpx
 
+import plain
 from client import Client, q
 from waiting import attempts
 
@@ -14,7 +15,7 @@ class Stubborn:
 
     def __init__(self, server, user):
         self.server, self.user = server, user
-        self.http = httpx.Client(timeout=30)
+        self.http = httpx.Client(timeout=30, verify=plain.TLS)
         self.refusals = 0
         self.wrong = []
 

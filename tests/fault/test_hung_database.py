@@ -11,6 +11,7 @@ import time
 import httpx
 import pytest
 
+import plain
 from federation import Ministry, Network, has_event
 from load import Stubborn, furnish, history
 from server import Server
@@ -67,14 +68,14 @@ class Timed(httpx.Client):
 
 
 def ready(server):
-    r = httpx.get(server.url + "/ready", timeout=30)
+    r = plain.get(server.url + "/ready", timeout=30)
     return r.status_code, r.text
 
 
 def watched(server, seconds, until):
     """/health answers all the time."""
     def look():
-        if httpx.get(server.url + "/health", timeout=10).status_code != 200:
+        if plain.get(server.url + "/health", timeout=10).status_code != 200:
             raise RuntimeError(server.log_tail())
         return until()
 
@@ -97,14 +98,14 @@ def test_under_load(house):
             assert status == 503 and "the database has not answered for " in text, text
             assert time.monotonic() - began < PATIENCE
             # It is known not to answer: new requests do not wait for that again.
-            assert 'concorde_db_away 1' in httpx.get(server.url + "/metrics").text
+            assert 'concorde_db_away 1' in plain.get(server.url + "/metrics").text
         load.wait_for_more(len(users), seconds=PATIENCE)
         eventually(lambda: ready(server)[0] == 200, seconds=PATIENCE)
     load.end()
     for thread in load.senders + load.readers:
         assert thread.client.http.slowest[0] < PATIENCE, thread.client.http.slowest
     check(load, users, rooms, watcher)
-    metrics = httpx.get(server.url + "/metrics").text
+    metrics = plain.get(server.url + "/metrics").text
     assert "\nconcorde_commit_timeouts_total 0\n" not in metrics
     assert not server.reports()
 
@@ -138,7 +139,7 @@ def test_parked_sync(house):
 
 
 def destinations(server, state):
-    for line in httpx.get(server.url + "/metrics").text.splitlines():
+    for line in plain.get(server.url + "/metrics").text.splitlines():
         if line.startswith(f'concorde_federation_destinations{{state="{state}"}} '):
             return float(line.split()[1])
     raise AssertionError(f"no metric says how many servers are {state}")
@@ -184,7 +185,7 @@ def test_federation(ministries):
 
 
 def parked(server):
-    for line in httpx.get(server.url + "/metrics").text.splitlines():
+    for line in plain.get(server.url + "/metrics").text.splitlines():
         if line.startswith("concorde_http_requests_parked "):
             return float(line.split()[1])
     raise AssertionError("no metric says how many requests are parked")
@@ -218,7 +219,7 @@ def test_a_broken_schema(house):
         rename(table, "gone")
         text = eventually(lambda: says_why(server), seconds=60)
         assert f"table {table}" in text
-        assert httpx.get(server.url + "/health").status_code == 200
+        assert plain.get(server.url + "/health").status_code == 200
         rename("gone", table)
         eventually(lambda: ready(server)[0] == 200, seconds=60)
 
