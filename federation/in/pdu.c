@@ -46,11 +46,26 @@ struct signer {
 };
 
 struct task {
+    struct job *job;
+    const struct room_version *version;
+    const char *room_id; /* NULL: any */
     struct pdu *pdu;
     struct event *event; /* owned until it is checked */
     struct signer signers[SIGNERS_MAX];
     size_t n;
 };
+
+static const struct err *pdu_check_format(struct task *t)
+{
+    return event_parse(t->version, t->pdu->raw, &t->event);
+}
+
+static const struct err *pdu_check_room(struct task *t)
+{
+    if (t->room_id && strcmp(t->event->room_id, t->room_id) != 0)
+        return err(ERR_BAD_JSON, "The event is in another room");
+    return NULL;
+}
 
 static bool is_membership(const struct event *e, enum membership membership)
 {
@@ -77,8 +92,9 @@ static const struct err *need_signer(struct arena *a, struct task *t, const char
     return NULL;
 }
 
-static const struct err *find_signers(struct arena *a, struct task *t)
+static const struct err *pdu_find_signers(struct task *t)
 {
+    struct arena *a = t->job->arena;
     const struct event *e = t->event;
     bool third_party = pdu_is_third_party_invite(e);
     if (!third_party)
@@ -116,39 +132,22 @@ static const struct err *find_signatures(struct arena *a, struct signer *s, cons
                 : err(ERR_INVALID_SIGNATURE, "The event has no signature of %.200s", s->server);
 }
 
-static const struct err *pdu_check_allowed(const struct config *c, const struct task *t)
+static const struct err *pdu_find_signatures(struct task *t)
 {
+    for (size_t i = 0; i < t->n; i++)
+        TRY(find_signatures(t->job->arena, &t->signers[i], t->event));
+    return NULL;
+}
+
+static const struct err *pdu_check_servers(struct task *t)
+{
+    const struct config *c = t->job->node->config;
     for (size_t i = 0; i < t->n; i++)
         if (strcmp(t->signers[i].server, c->server_name) != 0 &&
             !federation_may_contact(c, t->signers[i].server))
             return err(ERR_FORBIDDEN, "This server does not federate with %.200s",
                        t->signers[i].server);
     return NULL;
-}
-
-static const struct err *check_room(const char *room_id, const struct event *e)
-{
-    if (room_id && strcmp(e->room_id, room_id) != 0)
-        return err(ERR_BAD_JSON, "The event is in another room");
-    return NULL;
-}
-
-static const struct err *pdu_prepare(struct job *job, const char *room_id, struct task *t)
-{
-    struct arena *a = job->arena;
-    TRY(check_room(room_id, t->event));
-    TRY(find_signers(a, t));
-    TRY(pdu_check_allowed(job->node->config, t));
-    for (size_t i = 0; i < t->n; i++)
-        TRY(find_signatures(a, &t->signers[i], t->event));
-    return NULL;
-}
-
-static void pdu_refuse(struct task *t, const struct err *e)
-{
-    t->pdu->refused = *e;
-    event_unref(t->event);
-    t->event = NULL;
 }
 
 /* ---- fetching the keys ---- */
@@ -219,7 +218,7 @@ static const struct err *check_signer(const struct signer *s, struct str signed_
     return NULL;
 }
 
-static const struct err *pdu_check_signatures(const struct task *t)
+static const struct err *pdu_check_signatures(struct task *t)
 {
     buf_auto struct buf b = {0};
     event_signed_bytes(t->event, &b);
@@ -228,18 +227,45 @@ static const struct err *pdu_check_signatures(const struct task *t)
     return NULL;
 }
 
-static void pdu_judge(struct task *t)
+/* An event with a wrong hash is redacted. */
+static const struct err *pdu_check_hash(struct task *t)
 {
-    const struct err *e = pdu_check_signatures(t);
-    if (e) {
-        pdu_refuse(t, e);
-        return;
-    }
     if (event_content_hash_ok(t->event))
-        return;
+        return NULL;
     struct event *redacted = event_redacted(t->event);
     event_unref(t->event);
     t->event = redacted;
+    return NULL;
+}
+
+/* ---- the steps ---- */
+
+struct pdu_check {
+    enum pdu_step step;
+    const struct err *(*check)(struct task *t);
+};
+
+static const struct pdu_check by_itself[] = {
+#define PDU_STEP(step, name, check) {STEP_##step, check},
+#include "rooms/accept/steps.def"
+};
+static const struct pdu_check with_keys[] = {
+#define SIGNED_STEP(step, name, check) {STEP_##step, check},
+#include "rooms/accept/steps.def"
+};
+
+static void pdu_run(struct task *t, const struct pdu_check *checks, size_t n)
+{
+    const struct err *e = NULL;
+    for (size_t i = 0; i < n && !e; i++) {
+        t->pdu->step = checks[i].step;
+        e = checks[i].check(t);
+    }
+    if (e) {
+        t->pdu->refused = *e;
+        event_unref(t->event);
+        t->event = NULL;
+    }
 }
 
 struct share {
@@ -252,7 +278,7 @@ static void *judge_share(void *arg)
     const struct share *s = arg;
     for (size_t i = 0; i < s->n; i++)
         if (s->tasks[i].event)
-            pdu_judge(&s->tasks[i]);
+            pdu_run(&s->tasks[i], with_keys, sizeof with_keys / sizeof *with_keys);
     return NULL;
 }
 
@@ -286,14 +312,9 @@ const struct err *pdu_read(struct job *job, const struct room_version *v, const 
 {
     struct task *tasks = arena_alloc_array(job->arena, n, sizeof *tasks);
     for (size_t i = 0; i < n; i++) {
-        struct task *t = &tasks[i];
-        *t = (struct task){.pdu = &pdus[i]};
+        tasks[i] = (struct task){.job = job, .version = v, .room_id = room_id, .pdu = &pdus[i]};
         pdus[i].event = NULL;
-        const struct err *e = event_parse(v, pdus[i].raw, &t->event);
-        if (!e)
-            e = pdu_prepare(job, room_id, t);
-        if (e)
-            pdu_refuse(t, e);
+        pdu_run(&tasks[i], by_itself, sizeof by_itself / sizeof *by_itself);
     }
     const struct err *e = find_keys(job, tasks, n, keyring_find_here);
     if (!e)
@@ -303,8 +324,10 @@ const struct err *pdu_read(struct job *job, const struct room_version *v, const 
     for (size_t i = 0; i < n; i++) {
         if (e)
             event_unref(tasks[i].event);
-        else if (tasks[i].event)
-            pdus[i].event = event_keep(job->arena, tasks[i].event);
+        if (e || !tasks[i].event)
+            continue;
+        pdus[i].event = event_keep(job->arena, tasks[i].event);
+        pdus[i].step = STEP_NONE;
     }
     return e;
 }

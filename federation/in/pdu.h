@@ -1,6 +1,5 @@
-/* Reads PDUs of other servers and checks format, hash and signatures (server-server-api, "Checks
- * performed on receipt of a PDU", steps 1 to 3; "Validating hashes and signatures on received
- * events").
+/* Reads PDUs of other servers and checks format, signatures and hash: the PDU_STEPs of
+ * rooms/accept/steps.def ("Validating hashes and signatures on received events").
  *
  * A PDU with a wrong hash is redacted; one with a wrong signature or format is refused. Required
  * signatures: the sender's server (not for third-party invites), in versions 1 and 2 that of the
@@ -10,18 +9,20 @@
 #define FEDERATION_IN_PDU_H
 
 #include "matrix/event.h"
+#include "rooms/accept/steps.h"
 #include "storage/db/job.h"
 
 struct pdu {
     struct str raw;            /* in */
     const struct event *event; /* out, kept by the arena; NULL: refused */
-    struct err refused;        /* why */
+    struct err refused;        /* why, and ... */
+    enum pdu_step step;        /* ... by which step */
 };
 
 /* Whether it was refused because a server that must have signed it is not allowed. */
 static inline bool pdu_is_of_denied_server(const struct pdu *p)
 {
-    return !p->event && p->refused.code == ERR_FORBIDDEN;
+    return p->step == STEP_FEDERATION;
 }
 
 /* The error for the server that sent the PDU by itself: a wrong signature is not a format error. */

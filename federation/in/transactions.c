@@ -34,8 +34,11 @@ struct part {
     struct str *raw;
     struct result *results;
     size_t n;
-    /* Events that passed the checks, if we are in the room; index: of each among the PDUs. */
     struct room *room;
+    bool is_resident; /* this server is in it */
+    bool is_decided;  /* refused, or kept until our join ends */
+    enum pdu_step step;
+    /* Events that passed the checks by themselves; index: of each among the PDUs. */
     struct incoming *events;
     size_t *index;
     size_t events_n, taken; /* the first `taken` are decided */
@@ -50,10 +53,14 @@ static void set_id(struct result *r, const char *event_id)
     snprintf(r->event_id, sizeof r->event_id, "%s", event_id);
 }
 
-static void transactions_refuse(struct job *job, struct part *p, size_t i, const char *why)
+static void transactions_refuse(struct job *job, struct part *p, size_t i, enum pdu_step step,
+                                const char *why)
 {
-    snprintf(p->results[i].error, sizeof p->results[i].error, "%s", why);
+    struct result *r = &p->results[i];
+    snprintf(r->error, sizeof r->error, "%s", why);
     inbound_count(inbound_of(job), COUNT_REFUSED, 1);
+    log_debug("%s in %s, sent by %s, is refused: %s: %.200s", r->event_id[0] ? r->event_id : "?",
+              p->room_id, p->origin, pdu_step_name(step), why);
 }
 
 /* Checks only the format: the id goes into the reply. */
@@ -71,8 +78,9 @@ static void transactions_refuse_all(struct job *job, struct part *p, const struc
 {
     for (size_t i = 0; i < p->n; i++) {
         transactions_find_id(v, p->raw[i], &p->results[i]);
-        transactions_refuse(job, p, i, why);
+        transactions_refuse(job, p, i, p->step, why);
     }
+    p->is_decided = true;
 }
 
 /* For events of unknown rooms. Most versions hash most events alike; with a wrong guess the sender
@@ -98,9 +106,10 @@ static void count_outcomes(struct inbound *in, const struct accept_outcome *outc
     inbound_count(in, COUNT_REJECTED, by_verdict[VERDICT_REJECTED]);
 }
 
-/* Checks the format, signatures and hash of all. */
-static const struct err *transactions_check(struct job *job, struct part *p, struct room *room)
+/* The PDU_STEPs. */
+static const struct err *transactions_check(struct job *job, struct part *p)
 {
+    const struct room *room = p->room;
     struct pdu *pdus = arena_alloc_array(job->arena, p->n, sizeof *pdus);
     p->events = arena_alloc_array(job->arena, p->n, sizeof *p->events);
     p->index = arena_alloc_array(job->arena, p->n, sizeof *p->index);
@@ -115,7 +124,7 @@ static const struct err *transactions_check(struct job *job, struct part *p, str
             continue;
         }
         transactions_find_id(room->version, p->raw[i], &p->results[i]);
-        transactions_refuse(job, p, i, pdus[i].refused.text);
+        transactions_refuse(job, p, i, pdus[i].step, pdus[i].refused.text);
     }
     return NULL;
 }
@@ -133,7 +142,8 @@ static const struct err *keep_missing(struct job *job, struct part *p, size_t fr
         TRY(inbound_keep(job, p->room, p->origin, missing, missing_n, &kept));
     for (size_t i = 0; i < n && !kept; i++)
         if (outcomes[i].verdict == VERDICT_MISSING)
-            transactions_refuse(job, p, p->index[from + i], "Too many events of the room wait");
+            transactions_refuse(job, p, p->index[from + i], outcomes[i].step,
+                                "Too many events of the room wait");
     return NULL;
 }
 
@@ -168,13 +178,13 @@ static bool concerns_our_user(const struct job *job, const struct event *e)
     return strcmp(e->type, "m.room.member") == 0 && id_is_local(job->node, e->state_key);
 }
 
-static const struct err *transactions_note(struct job *job, struct part *p, struct room *room)
+static const struct err *transactions_note(struct job *job, struct part *p)
 {
-    TRY(transactions_check(job, p, room));
+    const struct room *room = p->room;
     for (size_t i = 0; i < p->events_n; i++) {
         const struct event *e = p->events[i].event;
         if (!concerns_our_user(job, e)) {
-            transactions_refuse(job, p, p->index[i], "This server is not in the room");
+            transactions_refuse(job, p, p->index[i], STEP_ROOM, "This server is not in the room");
             continue;
         }
         const struct err *no = room_note_membership(
@@ -183,7 +193,7 @@ static const struct err *transactions_note(struct job *job, struct part *p, stru
         if (no && err_status(no) >= 500)
             return no;
         if (no)
-            transactions_refuse(job, p, p->index[i], no->text);
+            transactions_refuse(job, p, p->index[i], STEP_ROOM, no->text);
     }
     return NULL;
 }
@@ -192,41 +202,56 @@ static const struct err *transactions_note(struct job *job, struct part *p, stru
 
 /* Keeps events of a room that is being joined until the join ends. If it ended just now, the room
  * is stored. */
-static const struct err *keep_early(struct job *job, struct part *p, struct room **room,
-                                    bool *ret_kept)
+static const struct err *keep_early(struct job *job, struct part *p)
 {
-    *ret_kept =
+    p->is_decided =
         early_pdus_keep(job->node->federation->early_pdus, p->room_id, p->origin, p->raw, p->n);
-    const struct room_version *v = *room ? (*room)->version : guess_version(p);
-    for (size_t i = 0; i < p->n && *ret_kept; i++)
+    const struct room_version *v = p->room ? p->room->version : guess_version(p);
+    for (size_t i = 0; i < p->n && p->is_decided; i++)
         transactions_find_id(v, p->raw[i], &p->results[i]);
-    return *ret_kept ? NULL : room_find(job, p->room_id, room);
+    return p->is_decided ? NULL : room_find(job, p->room_id, &p->room);
 }
 
-static const struct err *transactions_prepare(struct job *job, struct part *p)
+static const struct err *transactions_find_room(struct job *job, struct part *p)
 {
-    struct room *room = NULL;
-    bool kept = false;
-    TRY(room_find(job, p->room_id, &room));
-    if (!room || !room_is_resident(room))
-        TRY(keep_early(job, p, &room, &kept));
-    if (kept)
-        return NULL;
-    if (!room) {
+    TRY(room_find(job, p->room_id, &p->room));
+    if (!p->room || !room_is_resident(p->room))
+        TRY(keep_early(job, p));
+    if (!p->room && !p->is_decided)
         transactions_refuse_all(job, p, guess_version(p), "This server is not in the room");
-        return NULL;
-    }
-    const struct err *denied = room_check_acl(job, room, p->origin);
+    return NULL;
+}
+
+static const struct err *transactions_check_acl(struct job *job, struct part *p)
+{
+    const struct err *denied = room_check_acl(job, p->room, p->origin);
     if (denied && err_status(denied) >= 500)
         return denied;
-    if (denied) {
-        transactions_refuse_all(job, p, room->version, denied->text);
-        return NULL;
+    if (denied)
+        transactions_refuse_all(job, p, p->room->version, denied->text);
+    return NULL;
+}
+
+static const struct {
+    enum pdu_step step;
+    const struct err *(*check)(struct job *job, struct part *p);
+} room_steps[] = {
+#define ROOM_STEP(step, name, check) {STEP_##step, check},
+#include "rooms/accept/steps.def"
+};
+
+/* The steps before those of events in their room. */
+static const struct err *transactions_prepare(struct job *job, struct part *p)
+{
+    for (size_t i = 0; i < sizeof room_steps / sizeof *room_steps && !p->is_decided; i++) {
+        p->step = room_steps[i].step;
+        TRY(room_steps[i].check(job, p));
     }
-    if (!room_is_resident(room))
-        return transactions_note(job, p, room);
-    p->room = room;
-    return transactions_check(job, p, room);
+    if (p->is_decided)
+        return NULL;
+    p->is_resident = room_is_resident(p->room);
+    TRY(transactions_check(job, p));
+    return p->is_resident ? NULL : transactions_note(job, p);
 }
 
 /* Accepts the ordinary events of all rooms in one commit. */
@@ -237,7 +262,7 @@ static const struct err *transactions_take_usual(struct job *job, struct part *p
     size_t rooms_n = 0;
     for (size_t i = 0; i < n; i++) {
         struct part *p = &parts[i];
-        if (!p->room || !p->events_n)
+        if (!p->is_resident || !p->events_n)
             continue;
         of[rooms_n] = p;
         rooms[rooms_n++] = (struct accept_room){
@@ -258,7 +283,7 @@ static const struct err *transactions_take_usual(struct job *job, struct part *p
 static void run_rest(struct job *job, void *part)
 {
     struct part *p = part;
-    const struct err *e = p->taken < p->events_n && p->room ? take_rest(job, p) : NULL;
+    const struct err *e = p->taken < p->events_n && p->is_resident ? take_rest(job, p) : NULL;
     p->failed = e;
     if (e)
         p->failure = *e;
@@ -383,7 +408,7 @@ static const struct err *take_early_part(struct job *job, struct part *p)
     size_t n = 0;
     bool kept; /* unused: if too many wait, they are retried after a restart */
     const struct err *e = take_pdus(job, p, 1);
-    if (!e || !p->room || !p->events_n)
+    if (!e || !p->is_resident || !p->events_n)
         return e;
     if (log_limited("processing events that arrived during a join", LOG_FEW))
         log_err(LOG_WARN, "processing events that arrived during a join", e);

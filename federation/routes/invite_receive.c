@@ -23,29 +23,12 @@ struct invitation {
 
 /* ---- checking the event ---- */
 
-static const struct err *invite_receive_check_form(const struct invitation *i)
-{
-    const struct event *e = i->event;
-    if (strcmp(e->type, "m.room.member") != 0 || event_membership(e) != MEMBERSHIP_INVITE)
-        return err(ERR_INVALID_PARAM, "Not an invite event");
-    if (!id_is_of(e->sender, remote_of(i->rq)->name))
-        return err(ERR_FORBIDDEN, "The sender is not a user of your server");
-    if (strcmp(e->room_id, request_param(i->rq, "room")) != 0)
-        return err(ERR_INVALID_PARAM, "The event is in another room");
-    if (strcmp(e->event_id, request_param(i->rq, "event")) != 0)
-        return err(ERR_INVALID_PARAM, "The event is not the one in the path");
-    return event_content_hash_ok(e) ? NULL
-                                    : err(ERR_INVALID_PARAM, "The event's content hash is wrong");
-}
-
-/* Checked before the signatures, so that no server makes us fetch keys for what is not an
- * invite. */
 static const struct err *invite_receive_read_event(struct invitation *i)
 {
     struct event *parsed;
     TRY(event_parse(i->version, i->raw, &parsed));
     i->event = event_keep(i->rq->arena, parsed);
-    TRY(invite_receive_check_form(i));
+    TRY(resident_check_form(i->rq, i->event, MEMBERSHIP_INVITE));
     struct pdu pdu = {.raw = pdu_bytes(i->event)};
     TRY(pdu_read(i->rq->job, i->version, i->event->room_id, &pdu, 1));
     if (!pdu.event)

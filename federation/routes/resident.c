@@ -44,12 +44,14 @@ const struct err *resident_refuse_version(const char *version)
 
 /* ---- reading an event ---- */
 
-static const struct err *resident_check_form(struct request *rq, const struct event *e,
-                                             enum membership membership)
+const struct err *resident_check_form(struct request *rq, const struct event *e,
+                                      enum membership membership)
 {
+    bool is_invite = membership == MEMBERSHIP_INVITE;
     if (strcmp(e->type, "m.room.member") != 0 || event_membership(e) != membership)
-        return err(ERR_INVALID_PARAM, "Not a %s event", membership_text(membership));
-    if (!e->state_key || strcmp(e->state_key, e->sender) != 0)
+        return err(ERR_INVALID_PARAM, "Not %s %s event", is_invite ? "an" : "a",
+                   membership_text(membership));
+    if (!is_invite && (!e->state_key || strcmp(e->state_key, e->sender) != 0))
         return err(ERR_INVALID_PARAM, "The sender and the state_key must be the same user");
     if (!id_is_of(e->sender, remote_of(rq)->name))
         return err(ERR_FORBIDDEN, "The sender is not a user of your server");

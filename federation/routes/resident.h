@@ -14,6 +14,12 @@ const struct err *resident_room(struct request *rq, struct room **ret);
 /* M_FORBIDDEN unless it is a user of the calling server. */
 const struct err *resident_need_own_user(struct request *rq, const char *user_id);
 
+/* M_INVALID_PARAM unless it is a member event with that membership, is the one in the path, and is
+ * not redacted; M_FORBIDDEN unless its sender is a user of the calling server. Checked before the
+ * signatures, so that no server makes us fetch keys for another event. */
+const struct err *resident_check_form(struct request *rq, const struct event *e,
+                                      enum membership membership);
+
 /* A member event that the caller sends for one of its users. M_INVALID_PARAM unless it has that
  * membership, is about its sender, and is the one in the path; format, hash and signatures are
  * checked. If it names one of our users as the authorising user, our signature is added. */

@@ -15,8 +15,6 @@
 /* Events are taken in runs, one write each. A usual event, whose state before it is the current
  * state, is checked from memory. An event of a fork ends the run and begins another with the events
  * that extend it. */
-enum step { STEP_DONE, STEP_FORK, STEP_AFTER_COMMIT };
-
 enum {
     NEW_EXTREMITIES_MAX = 50, /* of a run: then they are merged */
     FORK_MAX = 50             /* events of a fork in one write, during which other writers wait */
@@ -84,109 +82,6 @@ static bool refers_to_drafted(struct intake *in, const struct event *e)
     return id && draft_find(&in->w.draft, id);
 }
 
-struct draft_event *accept_draft(struct intake *in, size_t i, int64_t moved_from)
-{
-    struct draft_event *d = arena_alloc(in->job->arena, sizeof *d);
-    in->w.is_off_timeline |= moved_from != 0;
-    *d = (struct draft_event){
-        .event = in->left[i] ? in->left[i] : in->events[i].event,
-        .redacted_by = in->redactions[i],
-        .stripped = in->events[i].stripped,
-        .status = in->events[i].relay ? EVENT_RELAYED : EVENT_NORMAL,
-        .moved_from = moved_from,
-    };
-    return d;
-}
-
-const struct err *accept_add_sender(struct intake *in, const struct event *e)
-{
-    const struct event *member;
-    if (!in->room->is_partial)
-        return NULL;
-    TRY(draft_state(&in->w.draft, "m.room.member", e->sender, &member));
-    for (size_t i = 0; i < e->auth_n && !member; i++) {
-        const struct known_event *known;
-        TRY(lookup_get(in->lookup, e->auth_events[i], &known));
-        if (!known || known->e.type != TYPE_MEMBER || known->e.status == EVENT_REJECTED ||
-            !known->e.is_state || strcmp(known->e.event->state_key, e->sender) != 0)
-            continue;
-        member = known->e.event;
-        TRY(draft_set_state(&in->w.draft, &known->e, false));
-        room_state_write_past(in->w.write, in->room->id, TYPE_MEMBER, e->sender, known->e.position,
-                              in->room->joined_at, in->w.draft.last_state_at);
-    }
-    return NULL;
-}
-
-static const struct err *accept_put(struct intake *in, size_t i, const struct known_event *known)
-{
-    struct draft_event *d = accept_draft(in, i, known ? known->e.position : 0);
-    TRY(accept_add_sender(in, d->event));
-    TRY(draft_put(&in->w.draft, d));
-    in->changes[i] = d->at;
-    in->outcomes[i] = (struct accept_outcome){.verdict = VERDICT_ACCEPTED};
-    return NULL;
-}
-
-static const struct err *accept_take_usual(struct intake *in, size_t i,
-                                           const struct known_event *known, enum step *ret)
-{
-    const struct event *e = in->events[i].event;
-    struct cited_events cited;
-    const char *why;
-    TRY(accept_read_cited(in, e, &cited));
-    TRY(accept_judge_by_cited(in, e, &cited, &why));
-    if (!why)
-        TRY(accept_judge_by_state(in, e, NULL, &why));
-    *ret = STEP_DONE;
-    if (!why)
-        return accept_put(in, i, known);
-    if (in->w.draft.last_state_at) { /* the position of the state before it is not known yet */
-        *ret = STEP_AFTER_COMMIT;
-        return NULL;
-    }
-    return accept_store_off_timeline(in, i, EVENT_REJECTED, why, NULL);
-}
-
-/* ---- one event ---- */
-
-/* Was it received with the state at our join? Then it is older than the join, and not new. A deeper
- * event is new: it is a member event that was cited while the state was partial. */
-static const struct err *came_with_our_join(struct intake *in, const struct stored_event *e,
-                                            bool *ret)
-{
-    int64_t joined_at = in->room->joined_at;
-    const struct stored_event *join, *remote;
-    *ret = false;
-    if (e->status != EVENT_OUTLIER || !e->is_state || !joined_at)
-        return NULL;
-    TRY(events_get(job_tx(in->job), joined_at, &join));
-    if (!join || e->event->depth >= join->event->depth)
-        return NULL;
-    TRY(state_before_get(in->job, in->room, joined_at, e->type, e->event->state_key, &remote));
-    *ret = remote && remote->position == e->position;
-    return NULL;
-}
-
-static const struct err *accept_find_known(struct intake *in, size_t i,
-                                           const struct known_event **ret, bool *ret_done)
-{
-    const char *id = in->events[i].event->event_id;
-    *ret_done = true;
-    if (draft_find(&in->w.draft, id)) {
-        in->outcomes[i] = (struct accept_outcome){.verdict = VERDICT_KNOWN};
-        return NULL;
-    }
-    TRY(lookup_get(in->lookup, id, ret));
-    *ret_done = *ret && known_is_placed(*ret);
-    if (*ret && !*ret_done)
-        TRY(came_with_our_join(in, &(*ret)->e, ret_done));
-    if (*ret_done)
-        in->outcomes[i] =
-            (struct accept_outcome){.verdict = VERDICT_KNOWN, .position = (*ret)->e.position};
-    return NULL;
-}
-
 /* Is it a redaction whose target is not stored? The target may be in the committer's queue, so a
  * yes is only certain when other writers are kept out. */
 static const struct err *has_unknown_target(struct intake *in, const struct event *e, bool *ret)
@@ -198,35 +93,47 @@ static const struct err *has_unknown_target(struct intake *in, const struct even
     return NULL;
 }
 
-static const struct err *accept_take_one(struct intake *in, size_t i, enum step *ret)
+/* The state before a usual event is the current one. */
+static const struct err *accept_find_current_state(struct event_check *c)
 {
-    const struct known_event *known = NULL;
-    bool done, missing, usual, unsure;
-    *ret = STEP_DONE;
-    TRY(accept_find_known(in, i, &known, &done));
-    if (done)
-        return NULL;
-    if (in->events[i].event->prev_n == 0 && known) { /* the room's own create event */
-        in->outcomes[i] =
-            (struct accept_outcome){.verdict = VERDICT_KNOWN, .position = known->e.position};
+    bool usual, unsure;
+    if (refers_to_drafted(c->in, c->event)) {
+        c->progress = CHECK_AFTER_COMMIT;
         return NULL;
     }
-    if (in->events[i].event->prev_n == 0)
-        return accept_store_off_timeline(in, i, EVENT_REJECTED,
-                                         "Only the first event of a room has no parents", NULL);
-    TRY(accept_find_missing(in, i, &missing));
-    if (missing)
-        return NULL;
-    if (refers_to_drafted(in, in->events[i].event)) {
-        *ret = STEP_AFTER_COMMIT;
-        return NULL;
-    }
-    TRY(has_unknown_target(in, in->events[i].event, &unsure));
-    TRY(is_usual(in, &in->events[i], &usual));
-    if (usual && !unsure)
-        return accept_take_usual(in, i, known, ret);
-    *ret = STEP_FORK;
+    TRY(has_unknown_target(c->in, c->event, &unsure));
+    TRY(is_usual(c->in, &c->in->events[c->i], &usual));
+    if (!usual || unsure)
+        c->progress = CHECK_FORK;
     return NULL;
+}
+
+static bool is_stored_off_timeline(const struct event_check *c)
+{
+    return c->verdict == VERDICT_REJECTED || c->verdict == VERDICT_SOFT_FAILED;
+}
+
+/* ret: CHECK_CONCLUDED, or why the run ends before this event. */
+static const struct err *accept_take_usual(struct intake *in, size_t i, enum check_progress *ret)
+{
+    struct event_check c = {.in = in,
+                            .event = in->events[i].event,
+                            .way = WAY_USUAL,
+                            .i = i,
+                            .find_state = accept_find_current_state};
+    TRY(event_check_run(&c));
+    *ret = c.progress;
+    if (c.progress == CHECK_UNDECIDED) {
+        *ret = CHECK_CONCLUDED;
+        return accept_put(in, i, c.known ? c.known->e.position : 0, false, NULL);
+    }
+    if (c.progress != CHECK_CONCLUDED)
+        return NULL;
+    if (is_stored_off_timeline(&c) && in->w.draft.last_state_at) {
+        *ret = CHECK_AFTER_COMMIT; /* the position of the state before it is not known yet */
+        return NULL;
+    }
+    return accept_conclude(&c);
 }
 
 /* ---- a run ---- */
@@ -249,18 +156,19 @@ const struct err *accept_begin_usual(struct intake *in, size_t from, size_t *ret
 {
     const struct err *e = NULL;
     size_t i = from;
-    enum step step = STEP_DONE;
+    enum check_progress progress = CHECK_CONCLUDED;
     *ret_next = from;
     *ret_fork = *ret_queued = false;
     TRY(accept_begin(in, WRITE_ALONE));
     size_t most = in->w.draft.extremities_n + NEW_EXTREMITIES_MAX;
-    for (; i < in->n && !e && in->w.draft.extremities_n < most; i += step == STEP_DONE && !e) {
-        e = accept_take_one(in, i, &step);
-        if (step != STEP_DONE)
+    while (i < in->n && !e && in->w.draft.extremities_n < most) {
+        e = accept_take_usual(in, i, &progress);
+        if (progress != CHECK_CONCLUDED)
             break;
+        i += !e;
     }
     *ret_next = i;
-    *ret_fork = step == STEP_FORK;
+    *ret_fork = progress == CHECK_FORK;
     *ret_queued = !e && accept_has_events(in);
     if (*ret_queued)
         room_write_enqueue(&in->w);
@@ -354,28 +262,21 @@ static const struct err *take_next_of_fork(struct intake *in, size_t i, struct f
                                            bool *ret_taken)
 {
     const struct known_event *known;
-    bool missing;
     *ret_taken = false;
     if (!f->can_grow || refers_to_drafted(in, in->events[i].event))
         return NULL;
     TRY(lookup_get(in->lookup, in->events[i].event->event_id, &known));
-    if (known)
-        return NULL;
-    TRY(accept_find_missing(in, i, &missing));
-    return missing ? NULL : accept_go_on_fork(in, i, f, ret_taken);
+    return known ? NULL : accept_go_on_fork(in, i, f, ret_taken);
 }
 
 static const struct err *take_fork(struct intake *in, size_t from, size_t *ret_next)
 {
-    const struct known_event *known;
     struct fork f = {0};
-    bool done, taken = true; /* it may have been stored since it was looked up first */
+    bool taken = true;
     size_t to = end_of_fork(in, from), i = from + 1;
     in->refs_more = count_states(in, from, to);
     TRY(look_up_fork(in, from, to));
-    TRY(accept_find_known(in, from, &known, &done));
-    if (!done)
-        TRY(accept_on_fork(in, from, &f));
+    TRY(accept_on_fork(in, from, &f));
     for (; i < to && taken; i += taken)
         TRY(take_next_of_fork(in, i, &f, &taken));
     *ret_next = i;

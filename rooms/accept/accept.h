@@ -1,14 +1,14 @@
-/* Taking events of other servers into a room (server-server-api, "Checks performed on receipt of a
- * PDU", steps 4 to 6). Format, hash and signatures were checked before (federation/in/pdu.h).
+/* Taking events of other servers into a room: the last steps of rooms/accept/steps.def. Format,
+ * hash and signatures were checked before (federation/in/pdu.h).
  *
- * An event is judged by its auth events, by the state before it, and by the current state (soft
- * fail), in that order. Accepted events get a position of the log and are sent to clients; rejected
+ * Accepted events get a position of the log and are sent to clients; rejected
  * and soft-failed ones are stored off the timeline, since other events may refer to them. State
  * that a fork changes is resolved, and the outcome becomes new intervals. Nothing is fetched: the
  * ids of missing events are returned. */
 #ifndef ROOMS_ACCEPT_ACCEPT_H
 #define ROOMS_ACCEPT_ACCEPT_H
 
+#include "rooms/accept/steps.h"
 #include "rooms/room.h"
 #include "storage/rooms/events.h"
 
@@ -32,6 +32,7 @@ enum accept_verdict {
 
 struct accept_outcome {
     enum accept_verdict verdict;
+    enum pdu_step step; /* that the verdict comes from */
     int64_t position; /* of the stored event; negative off the timeline (storage/rooms/events.h) */
     const char *reason; /* REJECTED, SOFT_FAILED: a sentence for the other server */
     const char *const *missing_prev, *const *missing_auth; /* event ids, in the arena */

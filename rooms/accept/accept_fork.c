@@ -13,143 +13,6 @@ enum {
     WEIGHED_MAX = 1000 /* then what must be resolved anew has a write of its own */
 };
 
-/* ---- references to states ---- */
-
-enum { FLAT_MAX = 32, FLATTEN_EVERY = 16 };
-
-/* The entries that the parent's differences lack. */
-static size_t differences(struct arena *a, const struct state_view *state,
-                          const struct state_view *parent, struct state_ref_entry *ret)
-{
-    struct map now, then;
-    size_t n = 0;
-    state_view_index(a, state, &now);
-    state_view_index(a, parent, &then);
-    for (size_t i = 0; i < state->n; i++) {
-        const struct state_ref_entry *e = &state->entries[i];
-        const struct state_ref_entry *was = state_view_indexed(a, &then, e);
-        if (!was || was->event != e->event)
-            ret[n++] = *e;
-    }
-    for (size_t i = 0; i < parent->n; i++)
-        if (!state_view_indexed(a, &now, &parent->entries[i])) {
-            ret[n] = parent->entries[i];
-            ret[n++].as_base = true;
-        }
-    map_finish(&now);
-    map_finish(&then);
-    return n;
-}
-
-/* A reference with the same base from which the state was made, so that few entries are new. As the
- * current state has not changed since that base, the view has the reference's own differences. */
-static const struct state_view *find_parent(const struct state_view *state, int64_t base)
-{
-    const struct state_view *parent = state->ref ? state : state->from;
-    return parent && parent->ref && parent->base == base ? parent : NULL;
-}
-
-/* Refers to events of the intake by their change, since they have no position yet. */
-static void name_drafted(const struct intake *in, struct state_ref_entry *entries, size_t n)
-{
-    for (size_t i = 0; i < n; i++)
-        if (event_is_being_taken(entries[i].event))
-            entries[i].at = in->changes[entries[i].event - EVENT_BEING_TAKEN(0)];
-}
-
-/* The next reserved id. All ids that the write may need are reserved in one query. */
-static const struct err *next_ref(struct intake *in, int64_t *ret)
-{
-    if (!in->refs_n) {
-        in->refs_n = in->refs_more ? in->refs_more : 1;
-        TRY(state_refs_reserve(job_tx(in->job), in->refs_n, &in->refs));
-    }
-    in->refs_n--;
-    *ret = *in->refs++;
-    return NULL;
-}
-
-static const struct err *write_ref(struct intake *in, const struct state_view *state,
-                                   int64_t *ret_ref)
-{
-    int64_t id, base = in->room->state_position;
-    const struct state_view *parent = find_parent(state, base);
-    size_t changed_n = 0;
-    struct state_ref_entry *changed =
-        arena_alloc_array(in->job->arena, state->n + (parent ? parent->n : 0) + 1, sizeof *changed);
-    if (parent)
-        changed_n = differences(in->job->arena, state, parent, changed);
-    if (parent && changed_n == 0) {
-        *ret_ref = parent->ref; /* most events of a fork change nothing */
-        return NULL;
-    }
-    TRY(next_ref(in, &id));
-    bool is_flat = !parent || state->n <= FLAT_MAX || id % FLATTEN_EVERY == 0;
-    if (is_flat) {
-        changed_n = state->n;
-        if (changed_n)
-            memcpy(changed, state->entries, changed_n * sizeof *changed);
-    }
-    name_drafted(in, changed, changed_n);
-    state_ref_write(in->w.write, id, in->room->id, base, is_flat ? 0 : parent->ref, changed,
-                    changed_n);
-    *ret_ref = id;
-    return NULL;
-}
-
-const struct err *accept_write_state_ref(struct intake *in, const struct state_view *state,
-                                         int64_t *ret_ref)
-{
-    TRY(next_ref(in, ret_ref));
-    state_ref_write(in->w.write, *ret_ref, in->room->id, in->room->state_position, 0,
-                    state->entries, state->n);
-    return NULL;
-}
-
-const struct err *accept_store_off_timeline_known(struct intake *in, const struct event *e,
-                                                  enum event_status status, int64_t ref)
-{
-    const struct known_event *known;
-    struct known_event *now = arena_alloc(in->job->arena, sizeof *now);
-    struct stored_event stored = {
-        .room = in->room->id, .is_state = e->state_key != NULL, .status = status, .event = e};
-    TRY(lookup_get(in->lookup, e->event_id, &known));
-    TRY(intern_id(in->job->node->intern, INTERN_USER, e->sender, &stored.sender));
-    TRY(intern_id(in->job->node->intern, INTERN_TYPE, e->type, &stored.type));
-    if (known) {
-        auth_indexes_forget_event(in->job->node->auth_indexes, in->room->id, e->event_id);
-        stored.position = known->e.position;
-        events_move(in->w.write, &stored, known->e.position, 0);
-    } else {
-        const int64_t *place;
-        TRY(events_reserve(job_tx(in->job), false, 1, &place));
-        stored.position = place[0];
-        events_write_at(in->w.write, &stored);
-    }
-    event_state_write(in->w.write, 0, stored.position, ref);
-    *now = (struct known_event){.e = stored, .state_ref = ref};
-    lookup_add(in->lookup, now);
-    in->off_timeline_n++;
-    return NULL;
-}
-
-const struct err *accept_store_off_timeline(struct intake *in, size_t i, enum event_status status,
-                                            const char *why, const struct state_view *state)
-{
-    static const struct state_view as_current;
-    const struct event *e = in->events[i].event;
-    const struct known_event *known;
-    int64_t ref;
-    TRY(write_ref(in, state ? state : &as_current, &ref));
-    TRY(accept_store_off_timeline_known(in, e, status, ref));
-    TRY(lookup_get(in->lookup, e->event_id, &known));
-    in->outcomes[i] = (struct accept_outcome){
-        .verdict = status == EVENT_REJECTED ? VERDICT_REJECTED : VERDICT_SOFT_FAILED,
-        .position = known->e.position,
-        .reason = why};
-    return NULL;
-}
-
 /* ---- the states around the event ---- */
 
 static bool is_prev(const struct event *e, const char *id)
@@ -318,7 +181,7 @@ static const struct err *write_state_before(struct intake *in, const struct draf
                                             struct state_view *before)
 {
     int64_t ref;
-    TRY(write_ref(in, before, &ref));
+    TRY(accept_refer_to_state(in, before, &ref));
     event_state_write(in->w.write, d->at, 0, ref);
     before->ref = ref;
     before->base = in->room->state_position;
@@ -328,19 +191,14 @@ static const struct err *write_state_before(struct intake *in, const struct draf
 static const struct err *write_accepted(struct intake *in, size_t i, int64_t moved_from,
                                         struct state_view *before, const struct state_view *now)
 {
-    const struct event *e = in->events[i].event;
+    bool is_lost = in->events[i].event->state_key && !holds(now, EVENT_BEING_TAKEN(i));
     bool changes_state =
         in->w.draft.last_state_at; /* the state at its position is not the state before it */
-    struct draft_event *d = accept_draft(in, i, moved_from);
-    d->is_lost = e->state_key && !holds(now, EVENT_BEING_TAKEN(i));
-    d->follows_gap = in->events[i].state_ids != NULL;
+    const struct draft_event *d;
     {
         LOCKED(&in->room->lock);
-        TRY(accept_add_sender(in, e));
-        TRY(draft_put(&in->w.draft, d));
+        TRY(accept_put(in, i, moved_from, is_lost, &d));
     }
-    in->changes[i] = d->at;
-    in->outcomes[i] = (struct accept_outcome){.verdict = VERDICT_ACCEPTED};
     if (is_as_position(in, i, before, d) && !changes_state)
         return NULL;
     return write_state_before(in, d, before);
@@ -365,61 +223,52 @@ static const struct err *add_taken(struct intake *in, size_t i, int64_t *ret_was
     return NULL;
 }
 
-/* ret_why: the reason why it is stored off the timeline. */
-static const struct err *judge(struct intake *in, size_t i, const struct state_view *before,
-                               const char **ret_why)
-{
-    const struct event *e = in->events[i].event;
-    struct cited_events cited;
-    TRY(accept_read_cited(in, e, &cited));
-    TRY(accept_judge_by_cited(in, e, &cited, ret_why));
-    if (!*ret_why)
-        TRY(accept_judge_by_state(in, e, before, ret_why));
-    if (*ret_why)
-        return accept_store_off_timeline(in, i, EVENT_REJECTED, *ret_why, before);
-    if (!in->room->is_partial) /* the current members are not all known yet */
-        TRY(accept_judge_by_state(in, e, NULL, ret_why));
-    return *ret_why ? accept_store_off_timeline(in, i, EVENT_SOFT_FAILED, *ret_why, before) : NULL;
-}
-
 /* ---- the first ---- */
+
+/* Large ones may be left for room_accept. */
+static const struct err *fork_find_state(struct event_check *c)
+{
+    struct intake *in = c->in;
+    struct fork *f = c->fork;
+    struct state_view *before = arena_alloc(in->job->arena, sizeof *before);
+    bool missing = false;
+    TRY(read_around(in, &in->events[c->i], &f->around));
+    f->is_large = is_large(&f->around, &(struct state_view){0});
+    if (!f->is_large || !in->leaves_large) {
+        TRY(state_before_event(in, c->i, f, before, &missing));
+        f->is_large = is_large(&f->around, before);
+    }
+    in->room->has_large_conflict = f->is_large;
+    c->before = f->before = before;
+    bool is_left = f->is_large && in->leaves_large;
+    if (is_left)
+        accept_leave_large(in, c->i);
+    if (is_left || missing)
+        event_check_conclude(c, VERDICT_MISSING, NULL);
+    return NULL;
+}
 
 const struct err *accept_on_fork(struct intake *in, size_t i, struct fork *f)
 {
-    const char *why;
-    bool missing = false;
+    const struct event *e = in->events[i].event;
     int64_t moved_from;
-    struct state_view *before = arena_alloc(in->job->arena, sizeof *before);
     *f = (struct fork){0};
-    TRY(read_around(in, &in->events[i], &f->around));
-    bool large = is_large(&f->around, &(struct state_view){0});
-    if (!large || !in->leaves_large) {
-        TRY(state_before_event(in, i, f, before, &missing));
-        large = is_large(&f->around, before);
-    }
-    in->room->has_large_conflict = large;
-    if (large && in->leaves_large) {
-        accept_leave_large(in, i);
-        return NULL;
-    }
-    if (missing) {
-        in->outcomes[i].verdict = VERDICT_MISSING;
-        return NULL;
-    }
-    TRY(judge(in, i, before, &why));
-    if (why)
-        return NULL;
+    struct event_check c = {
+        .in = in, .event = e, .way = WAY_FORK, .i = i, .find_state = fork_find_state, .fork = f};
+    TRY(event_check_run(&c)); /* it may have been stored since it was looked up first */
+    if (c.progress == CHECK_CONCLUDED)
+        return accept_conclude(&c);
     TRY(add_taken(in, i, &moved_from));
-    TRY(state_after_event(in, i, before, &f->after));
+    TRY(state_after_event(in, i, f->before, &f->after));
     TRY(state_with_event(in, f, &f->now));
-    TRY(write_accepted(in, i, moved_from, before, &f->now));
+    TRY(write_accepted(in, i, moved_from, f->before, &f->now));
     if (in->events[i].state_ids) {
         LOCKED(&in->room->lock);
-        TRY(history_note_backward_extremity(in, in->events[i].event, in->changes[i], 0));
+        TRY(history_ends_note(in->lookup, in->w.write, e, in->changes[i], 0));
     }
-    f->newest = in->events[i].event;
-    f->keys = count_keys(&f->around, before);
-    f->can_grow = !large && !moved_from && !in->room->is_partial && f->around.others_n;
+    f->newest = e;
+    f->keys = count_keys(&f->around, f->before);
+    f->can_grow = !f->is_large && !moved_from && !in->room->is_partial && f->around.others_n;
     LOCKED(&in->room->lock);
     TRY(write_other_changes(in, &f->now));
     f->can_grow = f->can_grow && !in->w.draft.sets;
@@ -459,21 +308,42 @@ static const struct err *accept_fork_find_now(struct intake *in, size_t i, struc
     return state_with_event(in, f, ret);
 }
 
+/* The state before it is the one after the newest. */
+static const struct err *fork_find_next_state(struct event_check *c)
+{
+    c->before = c->fork->after;
+    return NULL;
+}
+
+static const struct err *check_next(struct intake *in, size_t i, struct fork *f, bool *ret_accepted,
+                                    bool *ret_concluded)
+{
+    struct event_check c = {.in = in,
+                            .event = in->events[i].event,
+                            .way = WAY_FORK,
+                            .i = i,
+                            .find_state = fork_find_next_state,
+                            .fork = f};
+    TRY(event_check_run(&c));
+    *ret_accepted = c.progress == CHECK_UNDECIDED;
+    *ret_concluded = c.progress == CHECK_CONCLUDED && c.verdict != VERDICT_MISSING;
+    return *ret_concluded ? accept_conclude(&c) : NULL;
+}
+
 const struct err *accept_go_on_fork(struct intake *in, size_t i, struct fork *f, bool *ret_taken)
 {
     const struct event *e = in->events[i].event;
-    const char *why;
     struct state_view now, *before = f->after;
     int64_t moved_from;
+    bool accepted;
     f->keys += count_keys(&f->around, before);
     *ret_taken = false;
     if (strcmp(e->prev_events[0], f->newest->event_id) != 0 || f->keys > LARGE_KEYS)
         return NULL;
     if (e->state_key && f->weighed > WEIGHED_MAX) /* other writers of the room wait meanwhile */
         return NULL;
-    TRY(judge(in, i, before, &why));
-    *ret_taken = why != NULL;
-    if (why)
+    TRY(check_next(in, i, f, &accepted, ret_taken));
+    if (!accepted)
         return NULL;
     TRY(add_taken(in, i, &moved_from));
     TRY(state_after_event(in, i, before, &f->after));

@@ -1,84 +1,11 @@
-/* Checking one event: the events it cites, and the authorization rules by a state. */
+/* The steps that apply the authorization rules: by the auth events, and by a state. */
 #include "rooms/accept/accept_internal.h"
 
 #include "storage/db/intern.h"
 
-/* ---- what is missing ---- */
-
-/* Is it stored, and the state at it known? */
-static const struct err *has_parent(struct intake *in, const char *id, bool *ret)
-{
-    const struct known_event *known;
-    *ret = draft_find(&in->w.draft, id) != NULL;
-    if (*ret)
-        return NULL;
-    TRY(lookup_get(in->lookup, id, &known));
-    *ret = known && known_is_placed(known);
-    return NULL;
-}
-
-static bool is_extremity(const struct draft *d, const char *id)
-{
-    for (size_t i = 0; i < d->extremities_n; i++)
-        if (strcmp(d->extremities[i], id) == 0)
-            return true;
-    return false;
-}
-
-static const struct err *has_auth(struct intake *in, const char *id, bool *ret)
-{
-    const struct known_event *known;
-    *ret = draft_find(&in->w.draft, id) != NULL;
-    if (*ret)
-        return NULL;
-    TRY(lookup_get(in->lookup, id, &known));
-    *ret = known != NULL;
-    return NULL;
-}
-
-static const struct err *accept_judge_find_missing(struct intake *in, size_t i)
-{
-    const struct event *e = in->events[i].event;
-    struct accept_outcome *o = &in->outcomes[i];
-    const char **prev = arena_alloc_array(in->job->arena, e->prev_n + 1, sizeof *prev);
-    const char **auth = arena_alloc_array(in->job->arena, e->auth_n + 1, sizeof *auth);
-    bool is_here;
-    *o = (struct accept_outcome){.missing_prev = prev, .missing_auth = auth};
-    for (size_t k = 0; k < e->prev_n && !in->events[i].state_ids; k++) {
-        if (is_extremity(&in->w.draft, e->prev_events[k]))
-            continue;
-        TRY(has_parent(in, e->prev_events[k], &is_here));
-        if (!is_here)
-            prev[o->missing_prev_n++] = e->prev_events[k];
-    }
-    for (size_t k = 0; k < e->auth_n; k++) {
-        TRY(has_auth(in, e->auth_events[k], &is_here));
-        if (!is_here)
-            auth[o->missing_auth_n++] = e->auth_events[k];
-    }
-    return NULL;
-}
-
-/* Events that were missing when they were looked up may have been stored by another transaction
- * since: looks them up again. */
-const struct err *accept_find_missing(struct intake *in, size_t i, bool *ret_missing)
-{
-    struct accept_outcome *o = &in->outcomes[i];
-    TRY(accept_judge_find_missing(in, i));
-    if (o->missing_prev_n || o->missing_auth_n) {
-        TRY(lookup_again(in->lookup, o->missing_prev, o->missing_prev_n));
-        TRY(lookup_again(in->lookup, o->missing_auth, o->missing_auth_n));
-        TRY(accept_judge_find_missing(in, i));
-    }
-    *ret_missing = o->missing_prev_n || o->missing_auth_n;
-    if (*ret_missing)
-        o->verdict = VERDICT_MISSING;
-    return NULL;
-}
-
 /* ---- by the auth events ---- */
 
-const struct err *accept_read_cited(struct intake *in, const struct event *e,
+static const struct err *read_cited(struct intake *in, const struct event *e,
                                     struct cited_events *ret)
 {
     ret->n = 0;
@@ -93,10 +20,11 @@ const struct err *accept_read_cited(struct intake *in, const struct event *e,
     return NULL;
 }
 
-/* The reason of a refusal; NULL: none. */
-static const char *reason_of(struct intake *in, const struct err *refused)
+static void accept_judge_note(struct event_check *c, const struct err *refused,
+                              enum accept_verdict verdict)
 {
-    return refused ? arena_strdup(in->job->arena, refused->text) : NULL;
+    if (refused)
+        event_check_conclude(c, verdict, arena_strdup(c->in->job->arena, refused->text));
 }
 
 /* In version 12 no event cites the create event. */
@@ -112,17 +40,20 @@ static const struct err *create_event(struct intake *in, const struct event **re
     return NULL;
 }
 
-const struct err *accept_judge_by_cited(struct intake *in, const struct event *e,
-                                        const struct cited_events *c, const char **ret_why)
+/* Checks the list of auth events, then the event by the state that they form. */
+const struct err *accept_check_auth_events(struct event_check *c)
 {
     struct auth_state_list list;
     const struct event *create;
-    TRY(create_event(in, &create));
-    *ret_why = reason_of(in, auth_check_auth_events(e, c->events, c->rejected));
-    if (*ret_why)
-        return NULL;
-    auth_state_list_init(&list, c->events, c->n, create);
-    *ret_why = reason_of(in, auth_check(e, &list.state));
+    const struct cited_events *cited = &c->cited;
+    TRY(read_cited(c->in, c->event, &c->cited));
+    TRY(create_event(c->in, &create));
+    const struct err *refused = auth_check_auth_events(c->event, cited->events, cited->rejected);
+    if (!refused) {
+        auth_state_list_init(&list, cited->events, cited->n, create);
+        refused = auth_check(c->event, &list.state);
+    }
+    accept_judge_note(c, refused, VERDICT_REJECTED);
     return NULL;
 }
 
@@ -239,21 +170,32 @@ static const struct err *load_named(struct intake *in, const struct event *e,
     return named.error ? named.error : lookup_load_at(in->lookup, named.positions, named.n);
 }
 
-const struct err *accept_judge_by_state(struct intake *in, const struct event *e,
-                                        const struct state_view *view, const char **ret_why)
+/* view NULL: by the current state, with the drafted events. */
+static const struct err *judge_by_state(struct event_check *c, const struct state_view *view,
+                                        enum accept_verdict verdict)
 {
-    struct gathered g = {.in = in, .view = view};
+    struct gathered g = {.in = c->in, .view = view};
     struct auth_state_list list;
-    struct cited_events cited;
-    if (in->room->is_partial) {
-        TRY(accept_read_cited(in, e, &cited));
-        g.cited = &cited;
-    }
-    TRY(load_named(in, e, view));
-    each_key(in, e, accept_judge_gather, &g);
+    if (c->in->room->is_partial)
+        g.cited = &c->cited;
+    TRY(load_named(c->in, c->event, view));
+    each_key(c->in, c->event, accept_judge_gather, &g);
     if (g.error)
         return g.error;
     auth_state_list_init(&list, g.events, g.n, NULL);
-    *ret_why = reason_of(in, auth_check(e, &list.state));
+    accept_judge_note(c, auth_check(c->event, &list.state), verdict);
     return NULL;
+}
+
+const struct err *accept_check_state_before(struct event_check *c)
+{
+    bool is_create = !c->event->prev_n; /* of history: there is no state before it */
+    return is_create ? NULL : judge_by_state(c, c->before, VERDICT_REJECTED);
+}
+
+const struct err *accept_check_current_state(struct event_check *c)
+{
+    if (c->in->room->is_partial) /* the current members are not all known yet */
+        return NULL;
+    return judge_by_state(c, NULL, VERDICT_SOFT_FAILED);
 }

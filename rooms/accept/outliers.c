@@ -1,6 +1,7 @@
 /* Storing outliers (rooms/accept/outliers.h). */
 #include "rooms/accept/outliers.h"
-#include "rooms/state/lookup.h"
+
+#include "rooms/accept/accept_internal.h"
 #include "storage/db/intern.h"
 
 enum { AT_ONCE = 2500 }; /* events in one write */
@@ -9,6 +10,7 @@ struct outlier_set {
     struct job *job;
     struct room *room;
     struct lookup *lookup;
+    struct intake in;           /* of the same, for the steps */
     struct map listed;          /* event id -> struct listed_event */
     const struct event **order; /* those that can be checked, parents first */
     size_t order_n;
@@ -140,39 +142,17 @@ static void outliers_put_in_order(struct outlier_set *t, struct listed_event *li
 
 /* ---- checking and storing ---- */
 
-static const struct err *is_good(struct outlier_set *t, const struct event *e, bool *ret)
-{
-    const struct event *cited[EVENT_AUTH_MAX], *create = NULL;
-    bool rejected[EVENT_AUTH_MAX];
-    const struct known_event *known;
-    struct auth_state_list list;
-    size_t n = 0;
-    for (size_t k = 0; k < e->auth_n && n < EVENT_AUTH_MAX; k++) {
-        TRY(lookup_get(t->lookup, e->auth_events[k], &known));
-        cited[n] = known->e.event;
-        rejected[n++] = known->e.status == EVENT_REJECTED;
-    }
-    if (t->room->version->room_id_is_create_hash) {
-        TRY(lookup_get(t->lookup, arena_printf(t->job->arena, "$%s", t->room->room_id + 1),
-                       &known));
-        create = known && known->e.status != EVENT_REJECTED ? known->e.event : NULL;
-    }
-    auth_state_list_init(&list, cited, n, create);
-    *ret = !auth_check_auth_events(e, cited, rejected) && !auth_check(e, &list.state);
-    return NULL;
-}
-
 static const struct err *store_one(struct outlier_set *t, struct write *w, const struct event *e,
                                    int64_t position)
 {
-    bool good;
-    TRY(is_good(t, e, &good));
+    struct event_check c = {.in = &t->in, .event = e, .way = WAY_OUTLIER};
+    TRY(event_check_run(&c));
     struct known_event *stored = arena_alloc(t->job->arena, sizeof *stored);
     stored->e = (struct stored_event){
         .position = position,
         .room = t->room->id,
         .is_state = e->state_key != NULL,
-        .status = good ? EVENT_OUTLIER : EVENT_REJECTED,
+        .status = c.progress == CHECK_UNDECIDED ? EVENT_OUTLIER : EVENT_REJECTED,
         .event = e,
     };
     TRY(intern_id(t->job->node->intern, INTERN_USER, e->sender, &stored->e.sender));
@@ -234,6 +214,7 @@ const struct err *outliers_store(struct job *job, struct room *room,
 {
     struct outlier_set t = {.job = job, .room = room};
     t.lookup = lookup_create(job, room->version, room->id);
+    t.in = (struct intake){.job = job, .room = room, .lookup = t.lookup};
     const struct err *e = accept_outliers_store(&t, events, n, ret_missing, ret_missing_n);
     map_finish(&t.listed);
     return e;

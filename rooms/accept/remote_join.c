@@ -163,9 +163,8 @@ static const struct err *remote_join_build(struct joining *en)
     TRY(remote_state_write(en->job, en->room, &en->remote, entry->join, en->is_partial, en->w.write,
                            d->at));
     rooms_write_joined_remotely(en->w.write, en->room->id, d->at);
-    struct intake in = {.job = en->job, .room = en->room, .w = en->w};
-    in.lookup = lookup_create(en->job, en->room->version, en->room->id);
-    TRY(history_note_backward_extremity(&in, entry->join, d->at, 0));
+    struct lookup *lookup = lookup_create(en->job, en->room->version, en->room->id);
+    TRY(history_ends_note(lookup, en->w.write, entry->join, d->at, 0));
     if (en->is_partial)
         partial_room_write(en->w.write,
                            &(struct partial_room){.room = en->room->id,
