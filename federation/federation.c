@@ -80,7 +80,19 @@ static const struct err *create_all(struct federation *f)
     return NULL;
 }
 
-static void federation_start_threads(struct federation *f)
+const struct err *federation_create(struct node *node)
+{
+    struct federation *f = mem_zalloc(sizeof *f);
+    f->node = node;
+    const struct err *e = create_all(f);
+    if (e)
+        federation_destroy(f);
+    else
+        node->federation = f;
+    return e;
+}
+
+void federation_start(struct federation *f)
 {
     f->key_askers = helpers_create(f->node, KEY_ASKERS);
     inbound_start(f->inbound);
@@ -88,21 +100,6 @@ static void federation_start_threads(struct federation *f)
     sender_start(f->sender);
     start_tasks(f->tasks);
     guest_watch_start(f->guest_watch);
-}
-
-const struct err *federation_start(struct node *node, bool threads, struct federation **ret)
-{
-    struct federation *f = mem_zalloc(sizeof *f);
-    f->node = node;
-    const struct err *e = create_all(f);
-    if (e) {
-        federation_destroy(f);
-        return e;
-    }
-    *ret = node->federation = f; /* set before the threads use it */
-    if (threads)
-        federation_start_threads(f);
-    return NULL;
 }
 
 void federation_drain(struct federation *f, int within_ms)

@@ -1,5 +1,5 @@
-/* The parts of federation, which live as long as the process: created by server/node.c after the
- * log is open, found at node->federation. Its threads stop before the committer does. */
+/* The parts of federation, which live as long as the process: created by server/node.c before
+ * the committer starts, found at node->federation. Its threads stop before the committer does. */
 #ifndef FEDERATION_FEDERATION_H
 #define FEDERATION_FEDERATION_H
 
@@ -34,8 +34,9 @@ struct federation {
     struct pauses *pauses;         /* federation/peer/pauses.h: rate limits of other servers */
 };
 
-/* threads: false for commands, which only send requests. */
-const struct err *federation_start(struct node *node, bool threads, struct federation **ret);
+/* Without its threads; node->federation is set. */
+const struct err *federation_create(struct node *node);
+void federation_start(struct federation *f); /* its threads, once the committer runs */
 /* From now on every request to another server ends within that time. */
 void federation_drain(struct federation *f, int within_ms); /* NULL-safe */
 void federation_stop(struct federation *f);                 /* ends the threads, once; NULL-safe */

@@ -106,7 +106,7 @@ static struct str account_cache_key(const struct account_key *k)
     return (struct str){(const char *)k, sizeof *k};
 }
 
-static void account_cache_on_changes(void *ctx, const struct change *changes, size_t n)
+void account_cache_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct account_cache *c = ctx;
     CACHE_LOCKED(&c->cache);
@@ -123,7 +123,6 @@ struct account_cache *account_cache_create(struct node *node)
 {
     struct account_cache *c = mem_zalloc(sizeof *c);
     cache_init(&c->cache, node->caches, &account_kind, NULL);
-    feed_listen(node->feed, account_cache_on_changes, c);
     return c;
 }
 

@@ -7,11 +7,15 @@
 #include "base/map.h"
 #include "storage/db/job.h"
 
+struct change;
+
 #include <jansson.h>
 
 struct account_cache;
-struct account_cache *account_cache_create(struct node *node); /* listens to the feed */
-void account_cache_destroy(struct account_cache *c);           /* NULL-safe */
+struct account_cache *account_cache_create(struct node *node);
+void account_cache_destroy(struct account_cache *c); /* NULL-safe */
+void account_cache_on_changes(void *cache, const struct change *changes,
+                              size_t n); /* a listener (storage/db/feed.h) */
 
 /* The users that a user ignores, by user id. Immutable; hold a reference to keep it beyond a job.
  */

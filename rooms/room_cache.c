@@ -299,7 +299,7 @@ static void apply_push_rules(struct room_cache *c, int64_t user, int64_t positio
     }
 }
 
-static void room_cache_on_changes(void *ctx, const struct change *changes, size_t n)
+void room_cache_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct room_cache *c = ctx;
     if (n == 0)
@@ -323,7 +323,6 @@ struct room_cache *room_cache_create(struct node *node)
     cache_init(&c->cache, node->caches, &room_kind, NULL);
     recent_rules_init(&c->rules);
     c->node = node;
-    feed_listen(node->feed, room_cache_on_changes, c);
     return c;
 }
 

@@ -99,8 +99,7 @@ static const struct err *node_open_log(struct running_node *n, enum node_kind ki
     s->caches = cache_budget_create(bytes - of_feed);
     s->epochs = epochs_create();
     s->intern = intern_create(s->db);
-    s->auth = auth_create(
-        s); /* first: a request woken by a change must not be accepted with an ended token */
+    s->auth = auth_create(s);
     s->erasures = erasures_create(s);
     s->device_states = device_states_create(s->caches);
     s->message_quota = message_quota_create();
@@ -117,6 +116,9 @@ static const struct err *node_open_log(struct running_node *n, enum node_kind ki
         s->presence = presence_create(s);
     n->indexer = search_indexer_create(s);
     s->media = media_repo_create();
+    if (kind == NODE_SERVER)
+        TRY(federation_create(s));
+    feed_set_listeners(s->feed, n->listeners, listeners_of(s, n->indexer, n->listeners));
     const struct committer_settings settings = {.uri = n->uri,
                                                 .feed = s->feed,
                                                 .epochs = s->epochs,
@@ -176,7 +178,7 @@ static const struct err *server_node_start(struct running_node *n, enum node_kin
     if (kind == NODE_SERVER)
         search_indexer_start(n->indexer);
     if (kind == NODE_SERVER)
-        TRY(federation_start(s, true, &s->federation));
+        federation_start(s->federation);
     if (kind == NODE_SERVER)
         TRY(data_dir_publish(n->lock_fd, n->uri));
     return NULL;

@@ -8,6 +8,7 @@
 #ifndef SERVER_NODE_H
 #define SERVER_NODE_H
 
+#include "server/listeners.h"
 #include "storage/db/job.h"
 #include "storage/embedded/embedded.h"
 
@@ -24,6 +25,7 @@ struct running_node {
     struct node node;
     struct embedded *embedded; /* NULL: this process did not start it */
     struct search_indexer *indexer;
+    struct feed_listener listeners[LISTENERS_N];
     const char *uri; /* of the database; in the arena */
     struct arena *arena;
     enum node_kind kind;

@@ -405,7 +405,7 @@ static void rooms_changed_locked(struct presence_table *p, const char *user_id)
         e->dirty = true;
 }
 
-static void presence_on_changes(void *ctx, const struct change *changes, size_t n)
+void presence_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct presence_table *p = ctx;
     LOCKED(&p->lock);
@@ -431,7 +431,6 @@ struct presence_table *presence_create(struct node *node)
     lock_init(&p->lock, RANK_PRESENCE);
     cond_init(&p->stopped);
     p->node = node;
-    feed_listen(node->feed, presence_on_changes, p);
     return p;
 }
 

@@ -12,12 +12,16 @@
 #include "storage/users/presence.h"
 #include "users/session.h"
 
+struct change;
+
 struct presence_table;
-struct presence_table *presence_create(struct node *node); /* listens to the feed */
+struct presence_table *presence_create(struct node *node);
 /* Start the thread after the committer, and stop it before. NULL-safe. */
 const struct err *presence_start(struct presence_table *p, struct arena *a);
 void presence_stop(struct presence_table *p);
 void presence_destroy(struct presence_table *p);
+void presence_on_changes(void *presence, const struct change *changes,
+                         size_t n); /* a listener (storage/db/feed.h) */
 
 struct presence_who {
     int64_t user, device; /* devices.id */

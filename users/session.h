@@ -7,13 +7,18 @@
 #include "base/waiter.h"
 #include "rooms/room.h"
 
+struct change;
+
 enum { SESSION_IDLE_MS = 10 * 60 * 1000 };
 
 struct session;
 struct session_table;
 
-struct session_table *session_table_create(struct node *node); /* listens to the feed */
+struct session_table *session_table_create(struct node *node);
 void session_table_destroy(struct session_table *t);
+void session_table_on_settled(void *table); /* wakes waiters */
+void session_table_on_changes(void *table, const struct change *changes,
+                              size_t n); /* a listener (storage/db/feed.h) */
 void session_table_add_metrics(struct session_table *t, struct buf *out);
 
 struct session_room {

@@ -242,7 +242,7 @@ static void session_follow_wake_all_locked(struct session_table *t)
     }
 }
 
-static void session_follow_on_changes(void *ctx, const struct change *changes, size_t n)
+void session_table_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct session_table *t = ctx;
     LOCKED(&t->lock);
@@ -270,7 +270,7 @@ static void wake_listed_locked(struct session_table *t, enum urgency urgency)
     w->n = 0;
 }
 
-static void on_settled(void *ctx)
+void session_table_on_settled(void *ctx)
 {
     struct session_table *t = ctx;
     LOCKED(&t->lock);
@@ -317,8 +317,6 @@ const struct err *session_fill_audience(struct job *job, struct change *change)
 
 void session_follow_start(struct session_table *t)
 {
-    feed_listen(t->node->feed, session_follow_on_changes, t);
-    feed_listen_settled(t->node->feed, on_settled, t);
     cond_init(&t->stop);
     t->running = thread_start(&t->thread, "session-wake", wake_now_and_then, t);
 }

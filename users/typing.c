@@ -289,7 +289,7 @@ static void *typing_run(void *arg)
 }
 
 /* A user who leaves a room stops typing there; clients learn that from the member event. */
-static void typing_on_changes(void *ctx, const struct change *changes, size_t n)
+void typing_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct typing *t = ctx;
     LOCKED(&t->lock);
@@ -317,7 +317,6 @@ struct typing *typing_create(struct node *node)
     t->node = node;
     t->serial = now_ms();
     t->next_end_mono_ms = INT64_MAX;
-    feed_listen(node->feed, typing_on_changes, t);
     t->running = thread_start(&t->thread, "typing", typing_run, t);
     return t;
 }

@@ -5,9 +5,13 @@
 
 #include "rooms/room.h"
 
+struct change;
+
 struct typing;
 struct typing *typing_create(struct node *node); /* starts the thread that ends what times out */
 void typing_destroy(struct typing *t);
+void typing_on_changes(void *typing, const struct change *changes,
+                       size_t n); /* a listener (storage/db/feed.h) */
 
 /* Called without locks when a user starts or stops typing, and again while they go on, to notify
  * other servers. At most one. */

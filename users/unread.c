@@ -146,7 +146,7 @@ static void unread_apply_locked(struct unread_cache *c, const struct change *cha
     }
 }
 
-static void unread_on_changes(void *ctx, const struct change *changes, size_t n)
+void unread_cache_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct unread_cache *c = ctx;
     CACHE_LOCKED(&c->cache);
@@ -283,7 +283,6 @@ struct unread_cache *unread_cache_create(struct node *node)
     cache_init(&c->cache, node->caches, &unread_kind, c);
     c->node = node;
     c->applied = feed_newest(node->feed);
-    feed_listen(node->feed, unread_on_changes, c);
     return c;
 }
 

@@ -8,6 +8,8 @@
 
 #include "rooms/room.h"
 
+struct change;
+
 struct thread_counts {
     const char *root; /* event id */
     int64_t notify, highlight;
@@ -34,5 +36,7 @@ const struct err *unread_is_read(struct job *job, struct room *room, int64_t use
 struct unread_cache;
 struct unread_cache *unread_cache_create(struct node *node);
 void unread_cache_destroy(struct unread_cache *c);
+void unread_cache_on_changes(void *cache, const struct change *changes,
+                             size_t n); /* a listener (storage/db/feed.h) */
 
 #endif

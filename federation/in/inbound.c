@@ -15,7 +15,7 @@ enum {
     BACKLOGS_MAX = 20000
 };
 
-static void inbound_on_changes(void *ctx, const struct change *changes, size_t n)
+void inbound_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct inbound *in = ctx;
     for (size_t i = 0; i < n && room_work_awaits(in->gaps); i++)
@@ -32,7 +32,6 @@ struct inbound *inbound_create(struct node *node)
     in->gaps = room_work_create(node, gap_close, in);
     in->flights = flights_create();
     in->large = keyed_lock_create();
-    feed_listen(node->feed, inbound_on_changes, in);
     return in;
 }
 

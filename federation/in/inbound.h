@@ -9,11 +9,15 @@
 
 #include "rooms/room.h"
 
+struct change;
+
 struct inbound;
 struct inbound *inbound_create(struct node *node);
 void inbound_start(struct inbound *in); /* resumes what was kept before a restart */
 void inbound_stop(struct inbound *in);
 void inbound_destroy(struct inbound *in);
+void inbound_on_changes(void *inbound, const struct change *changes,
+                        size_t n); /* a listener (storage/db/feed.h) */
 void inbound_add_metrics(struct inbound *in, struct buf *out);
 
 /* Call when a join of the room has ended: processes the PDUs that arrived during it

@@ -249,7 +249,6 @@ struct sender *sender_create(struct node *node)
     s->last_unresolved = &s->unresolved;
     s->heard = s->presence_position = feed_position(node->feed);
     s->must_scan = s->must_look = true;
-    feed_listen(node->feed, sender_on_changes, s);
     typing_listen(node->typing, sender_on_typing, s);
     return s;
 }

@@ -11,12 +11,15 @@
 
 #include "federation/federation.h"
 
+struct change;
 struct sender;
-struct sender *sender_create(struct node *node); /* listens to the feed */
+struct sender *sender_create(struct node *node);
 void sender_start(struct sender *s);
 void sender_halt(struct sender *s); /* starts nothing more; failures no longer count */
 void sender_stop(struct sender *s); /* waits for running requests: stop the HTTP client first */
 void sender_destroy(struct sender *s);
+void sender_on_changes(void *sender, const struct change *changes,
+                       size_t n); /* a listener (storage/db/feed.h) */
 void sender_add_metrics(struct sender *s, struct buf *out);
 
 /* The server has sent a request or a reply: ends its back-off. Cheap; call at every request. */

@@ -167,7 +167,6 @@ void typing_sent_locked(struct destination *d, const struct typing_notice *t);
 
 /* ---- sender_pending.c ---- */
 
-void sender_on_changes(void *ctx, const struct change *changes, size_t n);
 void sender_on_typing(void *ctx, int64_t room, const char *user_id, bool typing);
 /* The position up to which cursors may advance. */
 int64_t sender_clear_position_locked(const struct sender *s);

@@ -96,7 +96,7 @@ static bool may_revoke(const struct guest_watch *g, const struct change *c)
            (c->kind == CHANGE_STATE || !id_is_local(g->node, e->sender));
 }
 
-static void guests_on_changes(void *ctx, const struct change *changes, size_t n)
+void guest_watch_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct guest_watch *g = ctx;
     for (size_t i = 0; i < n; i++)
@@ -109,7 +109,6 @@ struct guest_watch *guest_watch_create(struct node *node)
     struct guest_watch *g = mem_zalloc(sizeof *g);
     g->node = node;
     g->tasks = tasks_create(node, 1);
-    feed_listen(node->feed, guests_on_changes, g);
     return g;
 }
 

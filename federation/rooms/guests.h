@@ -6,6 +6,8 @@
 
 #include "federation/rooms/join.h"
 
+struct change;
+
 /* federation_join() for a guest: only if a server of the room says that guests can join, and its
  * state agrees. M_GUEST_ACCESS_FORBIDDEN. */
 const struct err *federation_join_as_guest(struct job *job, const char *room_id,
@@ -15,9 +17,11 @@ const struct err *federation_join_as_guest(struct job *job, const char *room_id,
 /* Follows the log for changes from other servers; those of our own users are handled with their
  * request. */
 struct guest_watch;
-struct guest_watch *guest_watch_create(struct node *node); /* listens to the feed */
+struct guest_watch *guest_watch_create(struct node *node);
 void guest_watch_start(struct guest_watch *g);
 void guest_watch_stop(struct guest_watch *g);    /* NULL-safe */
 void guest_watch_destroy(struct guest_watch *g); /* NULL-safe */
+void guest_watch_on_changes(void *watch, const struct change *changes,
+                            size_t n); /* a listener (storage/db/feed.h) */
 
 #endif

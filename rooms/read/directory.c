@@ -411,7 +411,7 @@ const struct err *directory_list(struct job *job, const struct directory_query *
 
 /* ---- life ---- */
 
-static void directory_on_changes(void *ctx, const struct change *changes, size_t n)
+void directory_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct directory *d = ctx;
     LOCKED(&d->lock);
@@ -433,7 +433,6 @@ struct directory *directory_create(struct node *node)
     lock_init(&d->reading, RANK_CACHE);
     lock_init(&d->lock, RANK_LEAF);
     d->node = node;
-    feed_listen(node->feed, directory_on_changes, d);
     return d;
 }
 

@@ -8,9 +8,13 @@
 
 #include "storage/db/job.h"
 
+struct change;
+
 struct directory;
-struct directory *directory_create(struct node *node); /* listens to the feed */
-void directory_destroy(struct directory *d);           /* NULL-safe */
+struct directory *directory_create(struct node *node);
+void directory_destroy(struct directory *d); /* NULL-safe */
+void directory_on_changes(void *directory, const struct change *changes,
+                          size_t n); /* a listener (storage/db/feed.h) */
 
 enum { DIRECTORY_PAGE_DEFAULT = 100, DIRECTORY_PAGE_MAX = 500 };
 

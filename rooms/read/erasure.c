@@ -37,7 +37,7 @@ static void erasure_add_locked(struct erasures *x, const char *user_id, int64_t 
     atomic_store(&x->has_any, true);
 }
 
-static void erasure_on_changes(void *ctx, const struct change *changes, size_t n)
+void erasures_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct erasures *x = ctx;
     if (n == 0) {
@@ -56,7 +56,6 @@ struct erasures *erasures_create(struct node *node)
 {
     struct erasures *x = mem_zalloc(sizeof *x);
     lock_init(&x->lock, RANK_CACHE);
-    feed_listen(node->feed, erasure_on_changes, x);
     return x;
 }
 

@@ -11,9 +11,13 @@
 #include "storage/db/job.h"
 #include "storage/rooms/events.h"
 
+struct change;
+
 struct erasures;
-struct erasures *erasures_create(struct node *node); /* listens to the feed */
+struct erasures *erasures_create(struct node *node);
 void erasures_destroy(struct erasures *x);
+void erasures_on_changes(void *erasures, const struct change *changes,
+                         size_t n); /* a listener (storage/db/feed.h) */
 
 /* The position of the user's erasure; 0: none. From memory. */
 const struct err *erasures_find(struct job *job, const char *user_id, int64_t *ret);

@@ -180,6 +180,7 @@ struct search_indexer {
      * names_after are folded. */
     bool adopted, remade, names_folded;
     int64_t names_after;
+    bool heard;          /* the feed's thread: there are such events, not settled yet */
     atomic_bool behind;  /* there are events to index */
     atomic_bool forgets; /* erased users are to be forgotten */
     struct lock lock;
@@ -187,7 +188,7 @@ struct search_indexer {
     bool stopping;
 };
 
-static void search_index_hear(void *ctx, const struct change *changes, size_t n)
+void search_indexer_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct search_indexer *x = ctx;
     bool erased = n == 0, any = n == 0; /* changes were missed */
@@ -197,7 +198,16 @@ static void search_index_hear(void *ctx, const struct change *changes, size_t n)
     }
     if (erased)
         atomic_store(&x->forgets, true);
-    if (!any || atomic_exchange(&x->behind, true))
+    x->heard |= any;
+}
+
+/* The thread reads up to feed_position(). */
+void search_indexer_on_settled(void *ctx)
+{
+    struct search_indexer *x = ctx;
+    bool heard = x->heard;
+    x->heard = false;
+    if (!heard || atomic_exchange(&x->behind, true))
         return;
     LOCKED(&x->lock);
     pthread_cond_signal(&x->wake);
@@ -296,7 +306,6 @@ struct search_indexer *search_indexer_create(struct node *node)
     lock_init(&x->lock, RANK_LEAF);
     cond_init(&x->wake);
     atomic_init(&x->forgets, true); /* continues what a stop interrupted */
-    feed_listen(node->feed, search_index_hear, x);
     return x;
 }
 

@@ -14,13 +14,18 @@
 
 #include "storage/db/job.h"
 
+struct change;
+
 /* Indexes pending events, at most `pages` pages. */
 const struct err *search_index_catch_up(struct job *job, int pages);
 
 struct search_indexer;
-struct search_indexer *search_indexer_create(struct node *node); /* listens to the feed */
+struct search_indexer *search_indexer_create(struct node *node);
 void search_indexer_start(struct search_indexer *x);
 void search_indexer_stop(struct search_indexer *x);    /* NULL-safe; before committer_stop() */
 void search_indexer_destroy(struct search_indexer *x); /* NULL-safe; after that */
+void search_indexer_on_settled(void *indexer);
+void search_indexer_on_changes(void *indexer, const struct change *changes,
+                               size_t n); /* a listener (storage/db/feed.h) */
 
 #endif

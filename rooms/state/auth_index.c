@@ -281,7 +281,7 @@ void auth_indexes_forget_event(struct auth_indexes *all, int64_t room, const cha
     free(kept);
 }
 
-static void auth_index_on_changes(void *ctx, const struct change *changes, size_t n)
+void auth_indexes_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct auth_indexes *all = ctx;
     if (!n) /* else auth_index_find reads the changes */
@@ -292,7 +292,6 @@ struct auth_indexes *auth_indexes_create(struct node *node)
 {
     struct auth_indexes *all = mem_zalloc(sizeof *all);
     cache_init(&all->cache, node->caches, &auth_index_kind, NULL);
-    feed_listen(node->feed, auth_index_on_changes, all);
     return all;
 }
 

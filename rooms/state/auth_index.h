@@ -12,9 +12,13 @@
 #include "matrix/auth/auth_graph.h"
 #include "rooms/state/lookup.h"
 
+struct change;
+
 struct auth_indexes;
-struct auth_indexes *auth_indexes_create(struct node *node); /* listens to the feed */
+struct auth_indexes *auth_indexes_create(struct node *node);
 void auth_indexes_destroy(struct auth_indexes *all);
+void auth_indexes_on_changes(void *all, const struct change *changes,
+                             size_t n); /* a listener (storage/db/feed.h) */
 /* Drops what is cached of the room, or of that event. */
 void auth_indexes_forget(struct auth_indexes *all, int64_t room);
 void auth_indexes_forget_event(struct auth_indexes *all, int64_t room, const char *event_id);

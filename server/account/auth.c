@@ -177,7 +177,7 @@ static void *auth_run(void *arg)
 
 /* ---- from the log ---- */
 
-static void auth_on_changes(void *ctx, const struct change *changes, size_t n)
+void auth_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct auth *a = ctx;
     if (n == 0)
@@ -327,7 +327,6 @@ struct auth *auth_create(struct node *node)
     a->cache = auth_cache_create(node->caches);
     lock_init(&a->lock, RANK_LEAF);
     cond_init(&a->stop);
-    feed_listen(node->feed, auth_on_changes, a);
     a->running = thread_start(&a->thread, "auth-sweep", auth_run, a);
     return a;
 }

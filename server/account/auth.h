@@ -11,10 +11,14 @@
 #include "http/server.h"
 #include "storage/db/job.h"
 
+struct change;
+
 struct auth;
 
-struct auth *auth_create(struct node *node); /* listens to the feed, starts the thread */
+struct auth *auth_create(struct node *node); /* starts the thread */
 void auth_destroy(struct auth *a);           /* stores pending times; NULL-safe */
+void auth_on_changes(void *auth, const struct change *changes,
+                     size_t n); /* a listener (storage/db/feed.h) */
 
 /* Sets the hooks for everything but WHO_SERVER. They find the auth in the job's node. */
 void auth_set_hooks(struct http_hooks *hooks);

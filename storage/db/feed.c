@@ -4,8 +4,6 @@
 #include "base/map.h"
 #include "base/mem.h"
 
-enum { LISTENERS_MAX = 16 };
-
 /* One remembered change, with its links to the previous change of the same room and user. */
 struct entry {
     struct change change; /* owns a reference to the event and the bytes at `owned` */
@@ -23,12 +21,8 @@ struct feed {
     int64_t settled;                  /* the newest that all listeners have seen */
     struct map rooms, users;          /* id -> newest position (as pointer-sized integer) */
     int64_t kinds[CHANGE_KIND_COUNT]; /* newest position of each */
-    feed_listener *listeners[LISTENERS_MAX];
-    void *listener_ctx[LISTENERS_MAX];
-    int listeners_n;
-    void (*settled_fn[LISTENERS_MAX])(void *ctx);
-    void *settled_ctx[LISTENERS_MAX];
-    int settled_n;
+    const struct feed_listener *listeners;
+    size_t listeners_n;
 };
 
 struct feed *feed_create(size_t entries, size_t bytes_max, int64_t position)
@@ -71,20 +65,10 @@ void feed_destroy(struct feed *f)
     free(f);
 }
 
-void feed_listen(struct feed *f, feed_listener *fn, void *ctx)
+void feed_set_listeners(struct feed *f, const struct feed_listener *list, size_t n)
 {
-    if (f->listeners_n == LISTENERS_MAX)
-        abort();
-    f->listeners[f->listeners_n] = fn;
-    f->listener_ctx[f->listeners_n++] = ctx;
-}
-
-void feed_listen_settled(struct feed *f, void (*fn)(void *ctx), void *ctx)
-{
-    if (f->settled_n == LISTENERS_MAX)
-        abort();
-    f->settled_fn[f->settled_n] = fn;
-    f->settled_ctx[f->settled_n++] = ctx;
+    f->listeners = list;
+    f->listeners_n = n;
 }
 
 /* Makes `position` the head of a chain and returns the head before it (0: none). */
@@ -180,13 +164,15 @@ static void feed_remember(struct feed *f, const struct change *c)
 /* Readers may go up to `position` only when every listener has seen it. */
 static void call_listeners(struct feed *f, const struct change *changes, size_t n, int64_t position)
 {
-    for (int i = 0; i < f->listeners_n; i++)
-        f->listeners[i](f->listener_ctx[i], changes, n);
+    const struct feed_listener *end = f->listeners + f->listeners_n;
+    for (const struct feed_listener *l = f->listeners; l < end; l++)
+        l->on_changes(l->ctx, changes, n);
     pthread_rwlock_wrlock(&f->lock);
     f->settled = position;
     pthread_rwlock_unlock(&f->lock);
-    for (int i = 0; i < f->settled_n; i++)
-        f->settled_fn[i](f->settled_ctx[i]);
+    for (const struct feed_listener *l = f->listeners; l < end; l++)
+        if (l->on_settled)
+            l->on_settled(l->ctx);
 }
 
 void feed_publish(struct feed *f, const struct change *changes, size_t n)

@@ -15,15 +15,19 @@ struct feed *feed_create(size_t entries, size_t bytes_max, int64_t position);
 void feed_destroy(struct feed *f);
 void feed_add_metrics(struct feed *f, struct buf *out);
 
-/* Listeners: registered at start-up, called with each batch of committed changes, in order, before
- * the writers learn of their success. They only touch memory and never block for long. A call with
- * n == 0 means that changes were missed (feed_reset): forget everything cached, wake all readers.
- */
-typedef void feed_listener(void *ctx, const struct change *changes, size_t n);
-void feed_listen(struct feed *f, feed_listener *fn, void *ctx);
-/* Called when all listeners have seen a batch and feed_position() has moved: the time to wake
- * readers, which would find nothing before. */
-void feed_listen_settled(struct feed *f, void (*fn)(void *ctx), void *ctx);
+/* A listener is called with each batch of committed changes before the writers learn of their
+ * success. It only touches memory and never blocks for long. A call with n == 0 means that changes
+ * were missed (feed_reset): forget everything cached, wake all readers. */
+struct feed_listener {
+    void (*on_changes)(void *ctx, const struct change *changes, size_t n);
+    /* Called when all listeners have seen a batch and feed_position() has moved: the time to wake
+     * readers, which would find nothing before. NULL: none. */
+    void (*on_settled)(void *ctx);
+    void *ctx;
+};
+
+/* Before the first change is published. They are called in this order; the list is borrowed. */
+void feed_set_listeners(struct feed *f, const struct feed_listener *list, size_t n);
 
 /* Called by the committer. Copies what it keeps (events by reference). */
 void feed_publish(struct feed *f, const struct change *changes, size_t n);

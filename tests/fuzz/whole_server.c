@@ -12,6 +12,7 @@
 #include "rooms/room_cache.h"
 #include "rooms/write/txn.h"
 #include "server/account/auth.h"
+#include "server/listeners.h"
 #include "server/media/repo.h"
 #include "server/routes.h"
 #include "storage/db/committer.h"
@@ -33,6 +34,7 @@
 enum { FEED_BYTES = 1 << 16, CACHE_BYTES = 1 << 22, INPUT_MAX = 1 << 16 };
 
 static struct {
+    struct feed_listener listeners[LISTENERS_N];
     struct arena *arena;
     struct node node;
     struct http_server http;
@@ -129,8 +131,9 @@ static void start(const char *reachable)
     s->unread = unread_cache_create(s);
     s->media = media_repo_create();
     const struct committer_settings settings = {.uri = uri, .feed = s->feed, .epochs = s->epochs};
+    HOLDS(!federation_create(s));
+    feed_set_listeners(s->feed, whole.listeners, listeners_of(s, NULL, whole.listeners));
     HOLDS(!committer_start(&settings, &s->committer));
-    HOLDS(!federation_start(s, false, &s->federation));
     whole.http.body_max = whole.http.upload_max = INPUT_MAX;
     whole.http.rate_table = rate_table_create();
     HOLDS(!router_create(route_tables, route_tables_n, &whole.http.router));

@@ -741,7 +741,8 @@ static void a_foreign_commit_resets_the_feed(void **state)
 static int listen_once(void **state)
 {
     set_up(state);
-    feed_listen(node.feed, on_changes, NULL);
+    static const struct feed_listener list[] = {{on_changes}};
+    feed_set_listeners(node.feed, list, 1);
     return 0;
 }
 

@@ -304,8 +304,8 @@ static void readers_see_what_listeners_have_seen(void **state)
 {
     struct feed *f = feed_create(8, ROOMY, 0);
     struct heard h = {.feed = f};
-    feed_listen(f, listen, &h);
-    feed_listen_settled(f, settle, &h);
+    const struct feed_listener list[] = {{listen, settle, &h}};
+    feed_set_listeners(f, list, 1);
     const struct change two[] = {{.kind = CHANGE_PROFILE, .position = 1, .user = 1},
                                  {.kind = CHANGE_PROFILE, .position = 2, .user = 1}};
     feed_publish(f, two, 2);
@@ -316,6 +316,39 @@ static void readers_see_what_listeners_have_seen(void **state)
     assert_int_equal(h.settled, 1);
     feed_reset(f, 9);
     assert_true(h.resets == 1 && h.settled == 2 && h.settled_at_settled == 9);
+    feed_destroy(f);
+}
+
+/* Each adds its letter: a small one when it hears, a capital one when all have heard. */
+struct singer {
+    struct buf *song;
+    char letter;
+};
+
+static void sing(void *ctx, const struct change *changes, size_t n)
+{
+    const struct singer *s = ctx;
+    buf_add_char(s->song, s->letter);
+}
+
+static void sing_settled(void *ctx)
+{
+    const struct singer *s = ctx;
+    buf_add_char(s->song, (char)(s->letter - 'a' + 'A'));
+}
+
+static void listeners_are_called_in_their_order(void **state)
+{
+    buf_auto struct buf song = {0};
+    struct singer a = {&song, 'a'}, b = {&song, 'b'}, c = {&song, 'c'};
+    const struct feed_listener list[] = {
+        {sing, sing_settled, &c}, {sing, NULL, &a}, {sing, sing_settled, &b}};
+    struct feed *f = feed_create(8, ROOMY, 0);
+    feed_set_listeners(f, list, 3);
+    publish(f, 1, 1, 1);
+    check_text("a batch", buf_str(&song), "cabCB");
+    feed_reset(f, 9);
+    check_text("and a reset", buf_str(&song), "cabCBcabCB");
     feed_destroy(f);
 }
 
@@ -377,6 +410,7 @@ int main(void)
         cmocka_unit_test(read_changes_belong_to_the_reader),
         cmocka_unit_test(a_redaction_reaches_into_the_ring),
         cmocka_unit_test(readers_see_what_listeners_have_seen),
+        cmocka_unit_test(listeners_are_called_in_their_order),
         cmocka_unit_test(readers_beside_a_writer),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

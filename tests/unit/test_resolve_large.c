@@ -173,11 +173,10 @@ static void small_conflicts_are_not(void **state)
 static void large_conflicts_run_one_at_a_time(void **state)
 {
     struct scene c;
-    struct federation *f;
     struct accept_outcome out;
     bool left;
-    NO_ERR(federation_start(node_store(), false, &f));
-    struct keyed_lock *locks = f->inbound->large;
+    NO_ERR(federation_create(node_store()));
+    struct keyed_lock *locks = node_store()->federation->inbound->large;
     open_scene(&c, "12");
     make_branches(&c, MANY);
     begin_branch(&c, room_accept_unless_large, 0, &left);

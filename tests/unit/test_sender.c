@@ -119,6 +119,7 @@ static bool is_backed_off(const char *server)
 {
     return federation.watch.is_backed_off(federation.watch.of, server);
 }
+static struct feed_listener listeners[LISTENERS_N + 1];
 static struct sender *by_hand; /* a sender that is notified, and does nothing by itself */
 static struct arena *arena;
 static struct job job;
@@ -133,6 +134,9 @@ static int begin(void **state)
     federation.answers = answers_create(node_store()->caches);
     by_hand = sender_create(node_store());
     federation.sender = sender_create(node_store()); /* the last one is notified of typing */
+    size_t n = listeners_of(node_store(), NULL, listeners);
+    listeners[n++] = (struct feed_listener){sender_on_changes, .ctx = by_hand};
+    feed_set_listeners(node_store()->feed, listeners, n);
     federation.watch = sender_watch(federation.sender);
     sender_start(federation.sender);
     return 0;
