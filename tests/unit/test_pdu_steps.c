@@ -2,6 +2,7 @@
  * and the reason. Those of whole rooms: tests/api/test_fed_steps.py. */
 #include "accept_scene.h"
 
+#include "base/cache.h"
 #include "event_fixture.h"
 #include "federation/federation.h"
 #include "federation/in/pdu.h"
@@ -45,6 +46,7 @@ static void receiver_open(struct receiver *r)
     r->config.federation_pinned_keys = (struct config_list){pin, 1};
     r->config.federation_domain_whitelist = (struct config_list){allowed, 2};
     r->node.config = &r->config;
+    r->node.caches = cache_budget_create(1 << 20);
     r->federation.node = &r->node;
     r->node.federation = &r->federation;
     r->federation.keyring = keyring_create(&r->node);
@@ -55,6 +57,7 @@ static void receiver_close(struct receiver *r)
 {
     job_finish(&r->job);
     keyring_destroy(r->federation.keyring);
+    cache_budget_destroy(r->node.caches);
     arena_destroy(r->arena);
 }
 
