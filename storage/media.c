@@ -143,18 +143,11 @@ SQL(media_oldest_remote_sql, "SELECT server, media_id, sha256, bytes, accessed_t
 const struct err *media_oldest_remote(struct tx *tx, int64_t accessed_before, int64_t limit,
                                       const struct media **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &media_oldest_remote_sql, P(INT(accessed_before), INT(limit)), &rows));
-    struct media *m = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *m);
-    *ret = m;
-    *ret_n = (size_t)rows.n;
-    for (; rows_next(&rows); m++)
-        *m = (struct media){.server = row_text(&rows, 0),
-                            .media_id = row_text(&rows, 1),
-                            .sha256 = row_bytes(&rows, 2),
-                            .bytes = row_int(&rows, 3),
-                            .accessed_ts = row_int(&rows, 4)};
-    return NULL;
+    struct media one = {0};
+    return db_list(tx, &media_oldest_remote_sql, P(INT(accessed_before), INT(limit)),
+                   R(TEXT_OUT(&one.server), TEXT_OUT(&one.media_id), BYTES_OUT(&one.sha256),
+                     INT_OUT(&one.bytes), INT_OUT(&one.accessed_ts)),
+                   LIST(one, ret, ret_n));
 }
 
 SQL(media_remove_remote_sql,

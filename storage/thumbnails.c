@@ -22,17 +22,11 @@ SQL(thumbnails_oldest_sql, "SELECT sha256, variant, bytes, accessed_ts FROM thum
 const struct err *thumbnails_oldest(struct tx *tx, int64_t limit, const struct thumbnail **ret,
                                     size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &thumbnails_oldest_sql, P(INT(limit)), &rows));
-    struct thumbnail *t = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *t);
-    *ret = t;
-    *ret_n = (size_t)rows.n;
-    for (; rows_next(&rows); t++)
-        *t = (struct thumbnail){.sha256 = row_bytes(&rows, 0),
-                                .variant = row_text(&rows, 1),
-                                .bytes = row_int(&rows, 2),
-                                .accessed_ts = row_int(&rows, 3)};
-    return NULL;
+    struct thumbnail one = {0};
+    return db_list(tx, &thumbnails_oldest_sql, P(INT(limit)),
+                   R(BYTES_OUT(&one.sha256), TEXT_OUT(&one.variant), INT_OUT(&one.bytes),
+                     INT_OUT(&one.accessed_ts)),
+                   LIST(one, ret, ret_n));
 }
 
 #define REMOVE(which)                                                                              \

@@ -311,17 +311,23 @@ const struct err *db_query_many(struct tx *tx, const struct db_batch_query *quer
     return db_run(tx, &w);
 }
 
+const struct err *db_list(struct tx *tx, struct sql *s, const struct db_param *params,
+                          size_t params_n, const struct db_out *outs, size_t outs_n, void *one,
+                          size_t size, void *ret_list, size_t *ret_n)
+{
+    struct rows rows;
+    TRY(db_query(tx, s, params, params_n, &rows));
+    rows_list(&rows, outs, outs_n, one, size, ret_list, ret_n);
+    return NULL;
+}
+
 const struct err *db_ints(struct tx *tx, struct sql *s, const struct db_param *params,
                           size_t params_n, const int64_t **ret, size_t *ret_n)
 {
     struct rows rows;
+    int64_t one;
     TRY(db_query(tx, s, params, params_n, &rows));
-    int64_t *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = row_int(&rows, 0);
+    rows_list(&rows, R(INT_OUT(&one)), LIST(one, ret, ret_n));
     rows_finish(&rows);
-    *ret = list;
-    *ret_n = n;
     return NULL;
 }

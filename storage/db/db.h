@@ -125,6 +125,7 @@ struct db_out {
 #define TEXT_OUT(p) ((struct db_out){DB_TEXT, (const char **){p}})  /* NULL gives NULL */
 #define BYTES_OUT(p) ((struct db_out){DB_BYTES, (struct str *){p}}) /* NULL gives p == NULL */
 #define DOUBLE_OUT(p) ((struct db_out){DB_DOUBLE, (double *){p}})
+#define ENUM_OUT(p) ((struct db_out){DB_INT4, _Generic((p), int * : (p), unsigned * : (p))})
 #define R(...)                                                                                     \
     (const struct db_out[]){__VA_ARGS__},                                                          \
         sizeof((const struct db_out[]){__VA_ARGS__}) / sizeof(struct db_out)
@@ -185,6 +186,21 @@ struct str row_bytes(const struct rows *r, int column);
  * In the arena; a NULL array is empty. Texts end in NUL. */
 const struct str *row_bytes_array(const struct rows *r, int column, size_t *ret_n);
 const int64_t *row_int_array(const struct rows *r, int column, size_t *ret_n);
+
+/* All rows as an array in the arena. `one` is what the outputs set for each row; what else it holds
+ * is the same in all:
+ *     struct device one = {0};
+ *     return db_list(tx, &devices_sql, P(INT(user)), R(INT_OUT(&one.id), TEXT_OUT(&one.name)),
+ *                    LIST(one, ret, ret_n));
+ * Texts and bytes are part of the result, which stays until the arena is reset. */
+#define LIST(one, ret, ret_n)                                                                      \
+    &(one), sizeof(one), (void *)(1 ? (ret) : (const __typeof__(one) **)NULL), (ret_n)
+const struct err *db_list(struct tx *tx, struct sql *s, const struct db_param *params,
+                          size_t params_n, const struct db_out *outs, size_t outs_n, void *one,
+                          size_t size, void *ret_list, size_t *ret_n);
+/* The same of rows that were queried otherwise. */
+void rows_list(struct rows *r, const struct db_out *outs, size_t outs_n, void *one, size_t size,
+               void *ret_list, size_t *ret_n);
 
 /* The first column of all rows, in the arena. */
 const struct err *db_ints(struct tx *tx, struct sql *s, const struct db_param *params,

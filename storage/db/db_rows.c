@@ -209,58 +209,55 @@ const int64_t *row_int_array(const struct rows *r, int column, size_t *ret_n)
     return array;
 }
 
-/* ---- one row ---- */
+/* ---- outputs ---- */
 
-static void set_out(struct arena *a, const struct db_out *out, const PGresult *result, int column)
+static void out_int8(const PGresult *result, int row, int column, void *into)
 {
-    struct str bytes = {NULL, 0};
-    if (out->type == DB_TEXT || out->type == DB_BYTES) {
-        bytes = result_bytes(result, 0, column);
-        if (bytes.p)
-            bytes.p = arena_memdup(a, bytes.p, bytes.n);
-    }
-    switch (out->type) {
-    case DB_INT8:
-        *(int64_t *)out->into = result_int(result, 0, column);
-        break;
-    case DB_BOOL:
-        *(bool *)out->into = result_bool(result, 0, column);
-        break;
-    case DB_TEXT:
-        *(const char **)out->into = bytes.p;
-        break;
-    case DB_BYTES:
-        *(struct str *)out->into = bytes;
-        break;
-    case DB_DOUBLE:
-        *(double *)out->into = result_double(result, 0, column);
-        break;
-    default:
-        assert(!"an output type");
-    }
+    *(int64_t *)into = result_int(result, row, column);
 }
 
-static void clear_out(const struct db_out *out)
+static void out_int4(const PGresult *result, int row, int column, void *into)
 {
-    switch (out->type) {
-    case DB_INT8:
-        *(int64_t *)out->into = 0;
-        break;
-    case DB_BOOL:
-        *(bool *)out->into = false;
-        break;
-    case DB_TEXT:
-        *(const char **)out->into = NULL;
-        break;
-    case DB_BYTES:
-        *(struct str *)out->into = (struct str){NULL, 0};
-        break;
-    case DB_DOUBLE:
-        *(double *)out->into = 0;
-        break;
-    default:
-        assert(!"an output type");
-    }
+    *(int *)into = (int)result_int(result, row, column);
+}
+
+static void out_bool(const PGresult *result, int row, int column, void *into)
+{
+    *(bool *)into = result_bool(result, row, column);
+}
+
+static void out_text(const PGresult *result, int row, int column, void *into)
+{
+    *(const char **)into = result_bytes(result, row, column).p;
+}
+
+static void out_bytes(const PGresult *result, int row, int column, void *into)
+{
+    *(struct str *)into = result_bytes(result, row, column);
+}
+
+static void out_double(const PGresult *result, int row, int column, void *into)
+{
+    *(double *)into = result_double(result, row, column);
+}
+
+static const struct {
+    size_t size;
+    void (*read)(const PGresult *result, int row, int column, void *into);
+} out_types[] = {
+    [DB_INT8] = {sizeof(int64_t), out_int8},      [DB_INT4] = {sizeof(int), out_int4},
+    [DB_BOOL] = {sizeof(bool), out_bool},         [DB_TEXT] = {sizeof(const char *), out_text},
+    [DB_BYTES] = {sizeof(struct str), out_bytes}, [DB_DOUBLE] = {sizeof(double), out_double},
+};
+
+/* What the result holds, as the arena's. */
+static void db_rows_copy_out(struct arena *a, const struct db_out *out, struct str bytes)
+{
+    const char *copy = bytes.p ? arena_memdup(a, bytes.p, bytes.n) : NULL;
+    if (out->type == DB_TEXT)
+        *(const char **)out->into = copy;
+    else if (out->type == DB_BYTES)
+        *(struct str *)out->into = (struct str){copy, bytes.n};
 }
 
 bool result_first_row(struct arena *a, const PGresult *result, const struct db_out *outs, size_t n)
@@ -268,10 +265,27 @@ bool result_first_row(struct arena *a, const PGresult *result, const struct db_o
     bool found = PQntuples(result) > 0;
     assert(!found || (size_t)PQnfields(result) == n);
     for (size_t i = 0; i < n; i++) {
-        if (found)
-            set_out(a, &outs[i], result, (int)i);
+        if (!found)
+            memset(outs[i].into, 0, out_types[outs[i].type].size);
+        else if (outs[i].type == DB_TEXT || outs[i].type == DB_BYTES)
+            db_rows_copy_out(a, &outs[i], result_bytes(result, 0, (int)i));
         else
-            clear_out(&outs[i]);
+            out_types[outs[i].type].read(result, 0, (int)i, outs[i].into);
     }
     return found;
+}
+
+void rows_list(struct rows *r, const struct db_out *outs, size_t outs_n, void *one, size_t size,
+               void *ret_list, size_t *ret_n)
+{
+    char *list = arena_alloc_array(r->arena, (size_t)r->n + 1, size);
+    size_t n = 0;
+    for (; rows_next(r); n++) {
+        const PGresult *result = result_of(r);
+        for (size_t i = 0; i < outs_n; i++)
+            out_types[outs[i].type].read(result, r->row, (int)i, outs[i].into);
+        memcpy(list + n * size, one, size);
+    }
+    memcpy(ret_list, &list, sizeof list);
+    *ret_n = n;
 }

@@ -62,20 +62,12 @@ const struct err *device_changes_read(struct tx *tx, const int64_t *rooms, size_
                                       int64_t from, int64_t until, int limit,
                                       const struct device_change **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &device_changes_read_sql,
-                 P(INT_ARRAY(rooms, rooms_n), INT(from), INT(until), INT(limit)), &rows));
-    struct device_change *list = arena_alloc_array(tx->arena, (size_t)rows.n, sizeof *list);
-    for (struct device_change *c = list; rows_next(&rows); c++)
-        *c = (struct device_change){.user = row_int(&rows, 0),
-                                    .user_id = row_text(&rows, 1),
-                                    .position = row_int(&rows, 2),
-                                    .device_id = row_text(&rows, 3),
-                                    .before = row_int(&rows, 4),
-                                    .is_there = row_bool(&rows, 5)};
-    *ret = list;
-    *ret_n = (size_t)rows.n;
-    return NULL;
+    struct device_change one = {0};
+    return db_list(tx, &device_changes_read_sql,
+                   P(INT_ARRAY(rooms, rooms_n), INT(from), INT(until), INT(limit)),
+                   R(INT_OUT(&one.user), TEXT_OUT(&one.user_id), INT_OUT(&one.position),
+                     TEXT_OUT(&one.device_id), INT_OUT(&one.before), BOOL_OUT(&one.is_there)),
+                   LIST(one, ret, ret_n));
 }
 
 #define IS_JOIN(event)                                                                             \
@@ -109,21 +101,14 @@ const struct err *device_joiners_read(struct tx *tx, const int64_t *rooms, size_
                                       int64_t from, int64_t until, int limit,
                                       const struct device_joiner **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &device_joiners_sql,
-                 P(INT_ARRAY(rooms, rooms_n), INT(from), INT(until), INT(limit)), &rows));
-    struct device_joiner *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    for (struct device_joiner *j = list; rows_next(&rows); j++)
-        *j = (struct device_joiner){.change = {.user = row_int(&rows, 0),
-                                               .user_id = row_text(&rows, 1),
-                                               .position = row_int(&rows, 2),
-                                               .device_id = row_text(&rows, 3),
-                                               .before = row_int(&rows, 4),
-                                               .is_there = row_bool(&rows, 6)},
-                                    .joined = row_int(&rows, 5)};
-    *ret = list;
-    *ret_n = (size_t)rows.n;
-    return NULL;
+    struct device_joiner one = {0};
+    struct device_change *change = &one.change;
+    return db_list(tx, &device_joiners_sql,
+                   P(INT_ARRAY(rooms, rooms_n), INT(from), INT(until), INT(limit)),
+                   R(INT_OUT(&change->user), TEXT_OUT(&change->user_id), INT_OUT(&change->position),
+                     TEXT_OUT(&change->device_id), INT_OUT(&change->before), INT_OUT(&one.joined),
+                     BOOL_OUT(&change->is_there)),
+                   LIST(one, ret, ret_n));
 }
 
 SQL(device_changes_exist_sql,

@@ -11,16 +11,12 @@ SQL(devices_list_sql, "SELECT " DEVICE_COLUMNS "WHERE \"user\" = $1 ORDER BY id 
 const struct err *devices_list(struct tx *tx, int64_t user, const struct device **ret,
                                size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &devices_list_sql, P(INT(user), INT(DEVICES_LISTED_MAX)), &rows));
-    struct device *all = arena_alloc_array(tx->arena, (size_t)rows.n, sizeof *all);
-    size_t n = 0;
-    while (rows_next(&rows))
-        all[n++] = (struct device){row_int(&rows, 0), row_text(&rows, 1), row_text(&rows, 2),
-                                   row_int(&rows, 3), row_text(&rows, 4), row_text(&rows, 5)};
-    *ret = all;
-    *ret_n = n;
-    return NULL;
+    struct device one = {0};
+    return db_list(tx, &devices_list_sql, P(INT(user), INT(DEVICES_LISTED_MAX)),
+                   R(INT_OUT(&one.id), TEXT_OUT(&one.device_id), TEXT_OUT(&one.display_name),
+                     INT_OUT(&one.last_seen_ts), TEXT_OUT(&one.last_seen_ip),
+                     TEXT_OUT(&one.last_seen_agent)),
+                   LIST(one, ret, ret_n));
 }
 
 SQL(devices_find_sql, "SELECT " DEVICE_COLUMNS "WHERE \"user\" = $1 AND device_id = $2")

@@ -23,23 +23,12 @@ SQL(public_keys_sql,
 const struct err *public_keys_read(struct tx *tx, const char *const *user_ids, size_t n,
                                    int64_t requester, const struct public_key **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &public_keys_sql, P(TEXT_ARRAY(user_ids, n), INT(requester)), &rows));
-    struct public_key *keys = arena_alloc_array(tx->arena, (size_t)rows.n, sizeof *keys);
-    for (struct public_key *k = keys; rows_next(&rows); k++)
-        *k = (struct public_key){
-            .kind = (enum key_kind)row_int(&rows, 0),
-            .user = row_int(&rows, 1),
-            .user_id = row_text(&rows, 2),
-            .name = row_text(&rows, 3),
-            .display_name = row_text(&rows, 4),
-            .json = row_bytes(&rows, 5),
-            .owner_signatures = row_text(&rows, 6),
-            .requester_signatures = row_text(&rows, 7),
-        };
-    *ret = keys;
-    *ret_n = (size_t)rows.n;
-    return NULL;
+    struct public_key one = {0};
+    return db_list(tx, &public_keys_sql, P(TEXT_ARRAY(user_ids, n), INT(requester)),
+                   R(ENUM_OUT(&one.kind), INT_OUT(&one.user), TEXT_OUT(&one.user_id),
+                     TEXT_OUT(&one.name), TEXT_OUT(&one.display_name), BYTES_OUT(&one.json),
+                     TEXT_OUT(&one.owner_signatures), TEXT_OUT(&one.requester_signatures)),
+                   LIST(one, ret, ret_n));
 }
 
 SQL(device_keys_get_sql, "SELECT json FROM device_keys WHERE \"user\" = $1 AND device_id = $2")

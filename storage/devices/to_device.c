@@ -73,14 +73,9 @@ static const struct err *to_device_read_messages(struct tx *tx, struct sql *sql,
                                                  const struct to_device_message **ret,
                                                  size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, sql, params, params_n, &rows));
-    struct to_device_message *m = arena_alloc_array(tx->arena, (size_t)rows.n, sizeof *m);
-    *ret = m;
-    *ret_n = (size_t)rows.n;
-    for (; rows_next(&rows); m++)
-        *m = (struct to_device_message){row_int(&rows, 0), row_bytes(&rows, 1)};
-    return NULL;
+    struct to_device_message one;
+    return db_list(tx, sql, params, params_n, R(INT_OUT(&one.position), BYTES_OUT(&one.json)),
+                   LIST(one, ret, ret_n));
 }
 
 SQL(to_device_read_sql, "SELECT t.position, COALESCE(t.json, "

@@ -17,15 +17,9 @@ SQL(aliases_of_room_sql, "SELECT alias FROM room_aliases WHERE room = $1 ORDER B
 const struct err *aliases_of_room(struct tx *tx, int64_t room, const char *const **ret,
                                   size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &aliases_of_room_sql, P(INT(room)), &rows));
-    const char **list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = row_text(&rows, 0);
-    *ret = list;
-    *ret_n = n;
-    return NULL;
+    const char *one;
+    return db_list(tx, &aliases_of_room_sql, P(INT(room)), R(TEXT_OUT(&one)),
+                   LIST(one, ret, ret_n));
 }
 
 SQL(aliases_count_sql, "SELECT (SELECT count(*) FROM room_aliases WHERE creator = $1), "

@@ -239,13 +239,8 @@ const struct err *auth_nodes_state(struct tx *tx, int64_t room, int64_t after,
         TRY(db_query(tx, &auth_nodes_state_now_sql, P(INT(room)), &rows));
     else
         TRY(db_query(tx, &auth_nodes_moved_sql, P(INT(room), INT(after)), &rows));
-    struct auth_node_state *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = (struct auth_node_state){.event_id = row_bytes(&rows, 0),
-                                             .node = (uint32_t)row_int(&rows, 1),
-                                             .is_current = row_bool(&rows, 2)};
-    *ret = list;
-    *ret_n = n;
+    struct auth_node_state one = {0};
+    rows_list(&rows, R(BYTES_OUT(&one.event_id), ENUM_OUT(&one.node), BOOL_OUT(&one.is_current)),
+              LIST(one, ret, ret_n));
     return NULL;
 }

@@ -28,16 +28,9 @@ SQL(noted_rooms_list_sql,
 const struct err *noted_rooms_list(struct tx *tx, int64_t position, int64_t max,
                                    const struct noted_room **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &noted_rooms_list_sql, P(INT(position), INT(max)), &rows));
-    struct noted_room *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = (struct noted_room){row_int(&rows, 0), row_int(&rows, 1)};
-    rows_finish(&rows);
-    *ret = list;
-    *ret_n = n;
-    return NULL;
+    struct noted_room one = {0};
+    return db_list(tx, &noted_rooms_list_sql, P(INT(position), INT(max)),
+                   R(INT_OUT(&one.id), INT_OUT(&one.version)), LIST(one, ret, ret_n));
 }
 
 SQL(noted_rooms_keep_sql,

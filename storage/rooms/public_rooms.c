@@ -8,16 +8,10 @@ SQL(public_rooms_sql, "SELECT r.id, r.room_id, (SELECT count(*) FROM room_member
 const struct err *public_rooms_read(struct tx *tx, const int64_t *ids, size_t n,
                                     const struct public_room **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &public_rooms_sql, P(INT_ARRAY(ids, n)), &rows));
-    struct public_room *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    for (struct public_room *r = list; rows_next(&rows); r++)
-        *r = (struct public_room){.room = row_int(&rows, 0),
-                                  .room_id = row_text(&rows, 1),
-                                  .joined_n = row_int(&rows, 2)};
-    *ret = list;
-    *ret_n = (size_t)rows.n;
-    return NULL;
+    struct public_room one = {0};
+    return db_list(tx, &public_rooms_sql, P(INT_ARRAY(ids, n)),
+                   R(INT_OUT(&one.room), TEXT_OUT(&one.room_id), INT_OUT(&one.joined_n)),
+                   LIST(one, ret, ret_n));
 }
 
 /* Each is found by its key, however many rooms and types there are. */
@@ -32,13 +26,8 @@ const struct err *public_rooms_read_state(struct tx *tx, const int64_t *ids, siz
                                           const int64_t *types, size_t types_n,
                                           const struct public_room_state **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &public_rooms_state_sql, P(INT_ARRAY(ids, n), INT_ARRAY(types, types_n)),
-                 &rows));
-    struct public_room_state *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    for (struct public_room_state *s = list; rows_next(&rows); s++)
-        *s = (struct public_room_state){row_int(&rows, 0), row_int(&rows, 1), row_bytes(&rows, 2)};
-    *ret = list;
-    *ret_n = (size_t)rows.n;
-    return NULL;
+    struct public_room_state one = {0};
+    return db_list(tx, &public_rooms_state_sql, P(INT_ARRAY(ids, n), INT_ARRAY(types, types_n)),
+                   R(INT_OUT(&one.room), INT_OUT(&one.type), BYTES_OUT(&one.json)),
+                   LIST(one, ret, ret_n));
 }

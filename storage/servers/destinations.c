@@ -143,13 +143,7 @@ SQL(destinations_take_asked_sql,
 const struct err *destinations_take_asked(struct tx *tx, const struct destination_wish **ret,
                                           size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &destinations_take_asked_sql, NO_PARAMS, &rows));
-    struct destination_wish *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    for (struct destination_wish *d = list; rows_next(&rows); d++)
-        *d = (struct destination_wish){row_text(&rows, 0),
-                                       (enum destination_asked)row_int(&rows, 1)};
-    *ret = list;
-    *ret_n = (size_t)rows.n;
-    return NULL;
+    struct destination_wish one = {0};
+    return db_list(tx, &destinations_take_asked_sql, NO_PARAMS,
+                   R(TEXT_OUT(&one.server), ENUM_OUT(&one.what)), LIST(one, ret, ret_n));
 }

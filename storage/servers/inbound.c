@@ -86,15 +86,8 @@ SQL(inbound_backlogs_sql,
 const struct err *inbound_backlogs(struct tx *tx, int64_t limit, const struct inbound_backlog **ret,
                                    size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &inbound_backlogs_sql, P(INT(limit)), &rows));
-    struct inbound_backlog *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = (struct inbound_backlog){.room = row_int(&rows, 0),
-                                             .n = row_int(&rows, 2),
-                                             .origin = arena_strdup(tx->arena, row_text(&rows, 1))};
-    *ret = list;
-    *ret_n = n;
-    return NULL;
+    struct inbound_backlog one = {0};
+    return db_list(tx, &inbound_backlogs_sql, P(INT(limit)),
+                   R(INT_OUT(&one.room), TEXT_OUT(&one.origin), INT_OUT(&one.n)),
+                   LIST(one, ret, ret_n));
 }

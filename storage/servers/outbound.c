@@ -81,15 +81,7 @@ SQL(servers_changed_sql,
 const struct err *outbound_servers_changed(struct tx *tx, int64_t room, int64_t position,
                                            const struct outbound_server **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &servers_changed_sql, P(INT(room), INT(position)), &rows));
-    struct outbound_server *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = (struct outbound_server){arena_strdup(tx->arena, row_text(&rows, 0)),
-                                             row_bool(&rows, 1)};
-    rows_finish(&rows);
-    *ret = list;
-    *ret_n = n;
-    return NULL;
+    struct outbound_server one = {0};
+    return db_list(tx, &servers_changed_sql, P(INT(room), INT(position)),
+                   R(TEXT_OUT(&one.name), BOOL_OUT(&one.was_there)), LIST(one, ret, ret_n));
 }

@@ -48,13 +48,7 @@ SQL(pending_leaves_list_sql, "SELECT room, \"user\" FROM untold_leaves ORDER BY 
 const struct err *pending_leaves_list(struct tx *tx, const struct pending_leave **ret,
                                       size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &pending_leaves_list_sql, NO_PARAMS, &rows));
-    struct pending_leave *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = (struct pending_leave){.room = row_int(&rows, 0), .user = row_int(&rows, 1)};
-    *ret = list;
-    *ret_n = n;
-    return NULL;
+    struct pending_leave one = {0};
+    return db_list(tx, &pending_leaves_list_sql, NO_PARAMS,
+                   R(INT_OUT(&one.room), INT_OUT(&one.user)), LIST(one, ret, ret_n));
 }

@@ -28,19 +28,11 @@ SQL(refused_items_list_sql, "SELECT id, position, since_ts, type, event_id, answ
 const struct err *refused_items_list(struct tx *tx, const char *server, int limit,
                                      const struct refused_item **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &refused_items_list_sql, P(TEXT(server), INT(limit)), &rows));
-    struct refused_item *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    for (struct refused_item *s = list; rows_next(&rows); s++)
-        *s = (struct refused_item){.id = row_int(&rows, 0),
-                                   .position = row_int(&rows, 1),
-                                   .since_ts = row_int(&rows, 2),
-                                   .type = row_text(&rows, 3),
-                                   .event_id = row_text(&rows, 4),
-                                   .answer = row_text(&rows, 5)};
-    *ret = list;
-    *ret_n = (size_t)rows.n;
-    return NULL;
+    struct refused_item one = {0};
+    return db_list(tx, &refused_items_list_sql, P(TEXT(server), INT(limit)),
+                   R(INT_OUT(&one.id), INT_OUT(&one.position), INT_OUT(&one.since_ts),
+                     TEXT_OUT(&one.type), TEXT_OUT(&one.event_id), TEXT_OUT(&one.answer)),
+                   LIST(one, ret, ret_n));
 }
 
 SQL(refused_items_ask_sql,

@@ -6,15 +6,11 @@ SQL(server_keys_load_sql, "SELECT server, key_id, public_key, valid_until_ts FRO
 const struct err *server_keys_load(struct tx *tx, const char *const *servers, size_t n,
                                    const struct server_key **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &server_keys_load_sql, P(TEXT_ARRAY(servers, n)), &rows));
-    struct server_key *keys = arena_alloc_array(tx->arena, (size_t)rows.n, sizeof *keys);
-    for (size_t i = 0; rows_next(&rows); i++)
-        keys[i] = (struct server_key){row_text(&rows, 0), row_text(&rows, 1), row_text(&rows, 2),
-                                      row_int(&rows, 3)};
-    *ret = keys;
-    *ret_n = (size_t)rows.n;
-    return NULL;
+    struct server_key one = {0};
+    return db_list(tx, &server_keys_load_sql, P(TEXT_ARRAY(servers, n)),
+                   R(TEXT_OUT(&one.server), TEXT_OUT(&one.key_id), TEXT_OUT(&one.public_key),
+                     INT_OUT(&one.valid_until_ts)),
+                   LIST(one, ret, ret_n));
 }
 
 SQL(server_key_response_put_sql,
@@ -70,13 +66,9 @@ SQL(server_key_responses_load_sql,
 const struct err *server_key_responses_load(struct tx *tx, const char *const *servers, size_t n,
                                             const struct server_key_response **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &server_key_responses_load_sql, P(TEXT_ARRAY(servers, n)), &rows));
-    struct server_key_response *list = arena_alloc_array(tx->arena, (size_t)rows.n, sizeof *list);
-    for (size_t i = 0; rows_next(&rows); i++)
-        list[i] = (struct server_key_response){row_text(&rows, 0), row_int(&rows, 1),
-                                               row_int(&rows, 2), row_bytes(&rows, 3)};
-    *ret = list;
-    *ret_n = (size_t)rows.n;
-    return NULL;
+    struct server_key_response one = {0};
+    return db_list(tx, &server_key_responses_load_sql, P(TEXT_ARRAY(servers, n)),
+                   R(TEXT_OUT(&one.server), INT_OUT(&one.fetched_ts), INT_OUT(&one.valid_until_ts),
+                     BYTES_OUT(&one.json)),
+                   LIST(one, ret, ret_n));
 }

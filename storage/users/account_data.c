@@ -102,17 +102,9 @@ SQL(account_data_since_sql,
 const struct err *account_data_since(struct tx *tx, int64_t user, int64_t since, int64_t until,
                                      const struct account_data **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &account_data_since_sql, P(INT(user), INT(since), INT(until)), &rows));
-    struct account_data *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    for (struct account_data *d = list; rows_next(&rows); d++)
-        *d = (struct account_data){
-            .room = row_int(&rows, 0),
-            .type = row_text(&rows, 1),
-            .content = row_bytes(&rows, 2),
-            .position = row_int(&rows, 3),
-        };
-    *ret = list;
-    *ret_n = (size_t)rows.n;
-    return NULL;
+    struct account_data one = {0};
+    return db_list(
+        tx, &account_data_since_sql, P(INT(user), INT(since), INT(until)),
+        R(INT_OUT(&one.room), TEXT_OUT(&one.type), BYTES_OUT(&one.content), INT_OUT(&one.position)),
+        LIST(one, ret, ret_n));
 }

@@ -21,15 +21,9 @@ SQL(erasures_list_sql, "SELECT u.user_id, a.erased_at FROM accounts a "
 
 const struct err *erasures_list(struct tx *tx, const struct erasure_row **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &erasures_list_sql, NULL, 0, &rows));
-    struct erasure_row *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = (struct erasure_row){row_text(&rows, 0), row_int(&rows, 1)};
-    *ret = list;
-    *ret_n = n;
-    return NULL;
+    struct erasure_row one = {0};
+    return db_list(tx, &erasures_list_sql, NULL, 0,
+                   R(TEXT_OUT(&one.user_id), INT_OUT(&one.position)), LIST(one, ret, ret_n));
 }
 
 /* ---- the search index ---- */
@@ -86,15 +80,9 @@ static const struct err *read_join_intervals(struct tx *tx, struct sql *sql, int
                                              const char *whose, const struct join_interval **ret,
                                              size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, sql, P(INT(room), TEXT(whose)), &rows));
-    struct join_interval *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = (struct join_interval){row_int(&rows, 0), row_int(&rows, 1)};
-    *ret = list;
-    *ret_n = n;
-    return NULL;
+    struct join_interval one = {0};
+    return db_list(tx, sql, P(INT(room), TEXT(whose)), R(INT_OUT(&one.from), INT_OUT(&one.to)),
+                   LIST(one, ret, ret_n));
 }
 
 const struct err *join_intervals_of_user(struct tx *tx, int64_t room, const char *user_id,

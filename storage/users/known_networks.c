@@ -33,13 +33,7 @@ SQL(known_networks_list_sql,
 const struct err *known_networks_list(struct tx *tx, int64_t user, int64_t now,
                                       const char *const **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &known_networks_list_sql, P(INT(user), INT(oldest(now))), &rows));
-    const char **list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = row_text(&rows, 0);
-    *ret = list;
-    *ret_n = n;
-    return NULL;
+    const char *one;
+    return db_list(tx, &known_networks_list_sql, P(INT(user), INT(oldest(now))), R(TEXT_OUT(&one)),
+                   LIST(one, ret, ret_n));
 }

@@ -46,21 +46,12 @@ SQL(presence_list_present_sql,
 const struct err *presence_list_present(struct tx *tx, const struct presence_row **ret,
                                         size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &presence_list_present_sql, NO_PARAMS, &rows));
-    struct presence_row *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    for (struct presence_row *r = list; rows_next(&rows); r++)
-        *r = (struct presence_row){
-            .user = row_int(&rows, 0),
-            .user_id = row_text(&rows, 1),
-            .state = (enum presence_state)row_int(&rows, 2),
-            .status_msg = row_text(&rows, 3),
-            .last_active_ts = row_int(&rows, 4),
-            .position = row_int(&rows, 5),
-        };
-    *ret = list;
-    *ret_n = (size_t)rows.n;
-    return NULL;
+    struct presence_row one = {0};
+    return db_list(tx, &presence_list_present_sql, NO_PARAMS,
+                   R(INT_OUT(&one.user), TEXT_OUT(&one.user_id), ENUM_OUT(&one.state),
+                     TEXT_OUT(&one.status_msg), INT_OUT(&one.last_active_ts),
+                     INT_OUT(&one.position)),
+                   LIST(one, ret, ret_n));
 }
 
 SQL(presence_share_room_sql,

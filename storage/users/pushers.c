@@ -32,12 +32,6 @@ SQL(pushers_list_sql, "SELECT json FROM pushers WHERE \"user\" = $1 ORDER BY id"
 
 const struct err *pushers_list(struct tx *tx, int64_t user, const struct str **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &pushers_list_sql, P(INT(user)), &rows));
-    struct str *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    for (struct str *s = list; rows_next(&rows); s++)
-        *s = row_bytes(&rows, 0);
-    *ret = list;
-    *ret_n = (size_t)rows.n;
-    return NULL;
+    struct str one;
+    return db_list(tx, &pushers_list_sql, P(INT(user)), R(BYTES_OUT(&one)), LIST(one, ret, ret_n));
 }

@@ -49,22 +49,12 @@ static const struct err *receipts_read_receipts(struct tx *tx, struct sql *sql,
                                                 const struct db_param *params, size_t params_n,
                                                 const struct receipt **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, sql, params, params_n, &rows));
-    struct receipt *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    for (struct receipt *r = list; rows_next(&rows); r++)
-        *r = (struct receipt){
-            .user = row_int(&rows, 0),
-            .user_id = row_text(&rows, 1),
-            .type = (enum receipt_type)row_int(&rows, 2),
-            .thread = row_text(&rows, 3),
-            .event_id = row_text(&rows, 4),
-            .event = row_int(&rows, 5),
-            .ts = row_int(&rows, 6),
-        };
-    *ret = list;
-    *ret_n = (size_t)rows.n;
-    return NULL;
+    struct receipt one = {0};
+    return db_list(tx, sql, params, params_n,
+                   R(INT_OUT(&one.user), TEXT_OUT(&one.user_id), ENUM_OUT(&one.type),
+                     TEXT_OUT(&one.thread), TEXT_OUT(&one.event_id), INT_OUT(&one.event),
+                     INT_OUT(&one.ts)),
+                   LIST(one, ret, ret_n));
 }
 
 SQL(receipts_of_user_sql,

@@ -45,16 +45,11 @@ SQL(registration_tokens_list_sql, "SELECT " COLUMNS "ORDER BY token LIMIT $1")
 const struct err *registration_tokens_list(struct tx *tx, const struct registration_token **ret,
                                            size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &registration_tokens_list_sql, P(INT(REGISTRATION_TOKENS_LISTED_MAX)), &rows));
-    struct registration_token *list = arena_alloc_array(tx->arena, (size_t)rows.n, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = (struct registration_token){row_text(&rows, 0), row_int(&rows, 1),
-                                                row_int(&rows, 2), row_int(&rows, 3)};
-    *ret = list;
-    *ret_n = n;
-    return NULL;
+    struct registration_token one = {0};
+    return db_list(tx, &registration_tokens_list_sql, P(INT(REGISTRATION_TOKENS_LISTED_MAX)),
+                   R(TEXT_OUT(&one.token), INT_OUT(&one.uses_allowed), INT_OUT(&one.completed),
+                     INT_OUT(&one.expires_ts)),
+                   LIST(one, ret, ret_n));
 }
 
 static const struct err *registration_tokens_run(struct tx *tx, struct sql *sql,

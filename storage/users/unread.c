@@ -180,12 +180,7 @@ SQL(unread_local_members_sql,
 const struct err *unread_local_members(struct tx *tx, int64_t room, const struct local_member **ret,
                                        size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &unread_local_members_sql, P(INT(room)), &rows));
-    struct local_member *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    for (struct local_member *m = list; rows_next(&rows); m++)
-        *m = (struct local_member){row_int(&rows, 0), row_bytes(&rows, 1)};
-    *ret = list;
-    *ret_n = (size_t)rows.n;
-    return NULL;
+    struct local_member one = {0};
+    return db_list(tx, &unread_local_members_sql, P(INT(room)),
+                   R(INT_OUT(&one.user), BYTES_OUT(&one.json)), LIST(one, ret, ret_n));
 }

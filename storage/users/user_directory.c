@@ -218,12 +218,8 @@ const struct err *user_directory_search(struct tx *tx, int64_t viewer, const cha
                            TEXT_ARRAY(theirs.names, theirs.n), TEXT_ARRAY(wanted.words, wanted.n),
                            INT_ARRAY(ours.users, ours.n)),
                          &rows));
-    struct found_user *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = (struct found_user){row_text(&rows, 0), row_bytes(&rows, 1)};
-    *ret = list;
-    *ret_n = n;
+    struct found_user one;
+    rows_list(&rows, R(TEXT_OUT(&one.user_id), BYTES_OUT(&one.profile)), LIST(one, ret, ret_n));
     return NULL;
 }
 
@@ -240,16 +236,9 @@ const struct err *mutual_rooms_find(struct tx *tx, int64_t a, int64_t b, int64_t
                                     int64_t limit, const struct mutual_room **ret, size_t *ret_n,
                                     int64_t *ret_total)
 {
-    struct rows rows;
-    TRY(db_query(tx, &mutual_rooms_sql, P(INT(a), INT(b), INT(after), INT(limit)), &rows));
-    struct mutual_room *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t n = 0;
+    struct mutual_room one;
     *ret_total = 0;
-    while (rows_next(&rows)) {
-        list[n++] = (struct mutual_room){row_int(&rows, 0), row_text(&rows, 1)};
-        *ret_total = row_int(&rows, 2);
-    }
-    *ret = list;
-    *ret_n = n;
-    return NULL;
+    return db_list(tx, &mutual_rooms_sql, P(INT(a), INT(b), INT(after), INT(limit)),
+                   R(INT_OUT(&one.room), TEXT_OUT(&one.room_id), INT_OUT(ret_total)),
+                   LIST(one, ret, ret_n));
 }

@@ -43,14 +43,7 @@ SQL(users_find_ids_sql, "SELECT id FROM users WHERE user_id = ANY($1)")
 const struct err *users_find_ids(struct tx *tx, const char *const *user_ids, size_t n,
                                  const int64_t **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &users_find_ids_sql, P(TEXT_ARRAY(user_ids, n)), &rows));
-    int64_t *ids = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *ids);
-    for (int64_t *id = ids; rows_next(&rows); id++)
-        *id = row_int(&rows, 0);
-    *ret = ids;
-    *ret_n = (size_t)rows.n;
-    return NULL;
+    return db_ints(tx, &users_find_ids_sql, P(TEXT_ARRAY(user_ids, n)), ret, ret_n);
 }
 
 /* ---- new accounts ---- */
@@ -191,16 +184,9 @@ SQL(users_parting_sql, "SELECT u.id, u.user_id FROM accounts a JOIN users u ON u
 const struct err *users_list_parting(struct tx *tx, int64_t max, const struct account **ret,
                                      size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &users_parting_sql, P(INT(max)), &rows));
-    struct account *list = arena_alloc_array(tx->arena, (size_t)rows.n, sizeof *list);
-    size_t n = 0;
-    while (rows_next(&rows))
-        list[n++] = (struct account){
-            .user = row_int(&rows, 0), .user_id = row_text(&rows, 1), .deactivated = true};
-    *ret = list;
-    *ret_n = n;
-    return NULL;
+    struct account one = {.deactivated = true};
+    return db_list(tx, &users_parting_sql, P(INT(max)),
+                   R(INT_OUT(&one.user), TEXT_OUT(&one.user_id)), LIST(one, ret, ret_n));
 }
 
 /* In a transaction of the log, so that no join is committed concurrently. */

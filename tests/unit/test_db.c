@@ -251,6 +251,45 @@ static void absence_clears_the_outputs(void **state)
     scope_finish(&s);
 }
 
+SQL(list_sql, "SELECT i, i::int % 3, i > 2, NULLIF('t' || i, 't2'), int8send(i), i / 2.0::float8 "
+              "FROM generate_series(1::bigint, $1) i ORDER BY i")
+
+enum colour { RED, GREEN, BLUE };
+struct listed {
+    const char *same, *text;
+    int64_t number;
+    enum colour colour;
+    bool is_late;
+    struct str bytes;
+    double half;
+};
+
+static void rows_become_an_array(void **state)
+{
+    for (int64_t wanted = 0; wanted < 4; wanted++) {
+        struct scope s;
+        scope_init(&s, pg_db());
+        struct listed one = {.same = "as given"};
+        const struct listed *list;
+        const struct listed **ret = &list;
+        size_t n;
+        NO_ERR(db_list(&s.tx, &list_sql, P(INT(wanted)),
+                       R(INT_OUT(&one.number), ENUM_OUT(&one.colour), BOOL_OUT(&one.is_late),
+                         TEXT_OUT(&one.text), BYTES_OUT(&one.bytes), DOUBLE_OUT(&one.half)),
+                       LIST(one, ret, &n)));
+        assert_int_equal(n, wanted);
+        for (int64_t i = 1; i <= wanted; i++) {
+            const struct listed *l = &list[i - 1];
+            assert_string_equal(l->same, "as given");
+            assert_true(l->number == i && l->colour == (enum colour)(i % 3) &&
+                        l->is_late == (i > 2) && l->half == (double)i / 2);
+            assert_true(i == 2 ? !l->text : l->text[0] == 't' && l->text[1] == (char)('0' + i));
+            assert_true(l->bytes.n == 8 && l->bytes.p[7] == (char)i);
+        }
+        scope_finish(&s);
+    }
+}
+
 static void exec_counts_rows(void **state)
 {
     struct scope s;
@@ -695,6 +734,7 @@ int main(void)
         cmocka_unit_test(arrays_arrive_with_odd_values),
         cmocka_unit_test(long_arrays_arrive_whole),
         CLEARED(absence_clears_the_outputs),
+        CLEARED(rows_become_an_array),
         CLEARED(exec_counts_rows),
         cmocka_unit_test(sqlstates_become_codes),
         cmocka_unit_test(a_statement_that_does_not_prepare_is_an_internal_error),
