@@ -110,8 +110,7 @@ static void add_object(struct buf *b, const json_t *o)
     qsort(items, n, sizeof *items, compare_items);
     buf_add_char(b, '{');
     for (size_t i = 0; i < n; i++) {
-        if (i)
-            buf_add_char(b, ',');
+        buf_add_json_comma(b);
         buf_add_json_string(b, items[i].key);
         buf_add_char(b, ':');
         buf_add_json(b, items[i].value);
@@ -125,8 +124,7 @@ static void json_write_add_array(struct buf *b, const json_t *a)
 {
     buf_add_char(b, '[');
     for (size_t i = 0; i < json_array_size(a); i++) {
-        if (i)
-            buf_add_char(b, ',');
+        buf_add_json_comma(b);
         buf_add_json(b, json_array_get(a, i));
     }
     buf_add_char(b, ']');

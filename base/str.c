@@ -158,6 +158,12 @@ void buf_add_char(struct buf *b, char c)
     buf_add(b, &c, 1);
 }
 
+void buf_add_json_comma(struct buf *b)
+{
+    if (b->n && !strchr("{[:,", b->p[b->n - 1]))
+        buf_add_char(b, ',');
+}
+
 void buf_add_int(struct buf *b, int64_t v)
 {
     char digits[24];

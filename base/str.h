@@ -65,6 +65,9 @@ void buf_add_str(struct buf *b, struct str s);
 void buf_add_text(struct buf *b, const char *s);
 void buf_add_char(struct buf *b, char c);
 void buf_add_int(struct buf *b, int64_t v);
+/* Before a member, an element or a value of JSON: a comma where one is needed, which the last byte
+ * says. Not for a buffer that is emptied within a list or object (reply_flush). */
+void buf_add_json_comma(struct buf *b);
 void buf_printf(struct buf *b, const char *fmt, ...) PRINTF_LIKE(2, 3);
 #define BUF_LIT(b, literal) buf_add((b), "" literal, sizeof(literal) - 1)
 

@@ -197,8 +197,7 @@ static const struct err *sort_members(struct writer *w, size_t first)
                 return err(ERR_BAD_JSON, "An object has the same key twice");
             continue;
         }
-        if (w->sorted.n)
-            buf_add_char(&w->sorted, ',');
+        buf_add_json_comma(&w->sorted);
         buf_add(&w->sorted, w->out->p + m[i].key, m[i].end - m[i].key);
     }
     w->out->n = start;

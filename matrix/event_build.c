@@ -27,8 +27,7 @@ static void event_build_add_ids(struct buf *b, const struct room_version *v, con
 {
     buf_add_char(b, '[');
     for (size_t i = 0; i < n; i++) {
-        if (i)
-            buf_add_char(b, ',');
+        buf_add_json_comma(b);
         if (v->event_id != EVENT_ID_GIVEN) {
             buf_add_json_string(b, str_of(ids[i]));
             continue;

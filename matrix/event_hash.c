@@ -12,8 +12,7 @@ void event_hash_content(struct str pdu, unsigned char ret[SHA256_BYTES])
     for (size_t pos = 0; json_scan_next(pdu, &pos, &m);) {
         if (str_is(m.key, "hashes") || str_is(m.key, "signatures") || str_is(m.key, "unsigned"))
             continue;
-        if (b.n > 1)
-            buf_add_char(&b, ',');
+        buf_add_json_comma(&b);
         buf_add(&b, m.key.p - 1, (size_t)(m.value.p + m.value.n - m.key.p) + 1);
     }
     buf_add_char(&b, '}');

@@ -12,15 +12,9 @@ void key_query_reply_finish(struct key_query_reply *r)
         buf_finish(&r->of_kind[kind]);
 }
 
-static void add_comma(struct buf *b)
-{
-    if (b->n && b->p[b->n - 1] != '{')
-        buf_add_char(b, ',');
-}
-
 static void key_query_add_name(struct buf *b, const char *name)
 {
-    add_comma(b);
+    buf_add_json_comma(b);
     buf_add_json_string(b, str_of(name));
     buf_add_char(b, ':');
 }

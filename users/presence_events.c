@@ -178,14 +178,12 @@ const struct err *presence_add_events(struct job *job, struct session *s, int64_
 void presence_add_room(struct job *job, int64_t room, const struct map *without, struct buf *out)
 {
     struct presence_table *p = job->node->presence;
-    bool any = false;
     LOCKED(&p->lock);
     for (struct presence_entry *e = p->newest; e; e = e->older) {
         if (e->shown.state == PRESENCE_OFFLINE || !is_sent_in(e, &room, 1) ||
             (without && map_get(without, str_of(e->shown.user_id))))
             continue;
-        buf_add_text(out, any ? "," : "");
+        buf_add_json_comma(out);
         presence_add_event(&e->shown, out);
-        any = true;
     }
 }

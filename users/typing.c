@@ -194,7 +194,6 @@ size_t typing_changed_since(struct typing *t, int64_t serial, int64_t *ret_rooms
 void typing_add_event(struct typing *t, int64_t room, const struct map *without,
                       const char *room_id, struct buf *out)
 {
-    bool any = false;
     LOCKED(&t->lock);
     const struct typing_room *r = map_get_int(&t->rooms, room);
     BUF_LIT(out, "{\"type\":\"m.typing\",");
@@ -208,9 +207,8 @@ void typing_add_event(struct typing *t, int64_t room, const struct map *without,
         struct str user_id = str_of(r->typers[i].user_id);
         if (without && map_get(without, user_id))
             continue;
-        buf_add_text(out, any ? "," : "");
+        buf_add_json_comma(out);
         buf_add_json_string(out, user_id);
-        any = true;
     }
     BUF_LIT(out, "]}}");
 }

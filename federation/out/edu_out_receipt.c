@@ -37,8 +37,7 @@ static void add_receipt(struct layer *l, const char *room_id, const struct recei
         BUF_LIT(b, ":{\"m.read\":{");
         l->room = room_id;
     }
-    if (l->reader)
-        buf_add_char(b, ',');
+    buf_add_json_comma(b);
     buf_add_json_string(b, str_of(r->user_id));
     BUF_LIT(b, ":{\"data\":{");
     if (*r->thread) {

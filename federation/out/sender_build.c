@@ -296,8 +296,7 @@ static void name_transaction(struct plan *p, struct job *job, char ret[static 32
 static void add_list(struct buf *out, const struct str *list, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
-        if (i)
-            buf_add_char(out, ',');
+        buf_add_json_comma(out);
         buf_add_str(out, list[i]);
     }
 }

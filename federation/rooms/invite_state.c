@@ -15,8 +15,7 @@ static const struct err *invite_state_add_state(struct job *job, struct room *ro
     TRY(room_state(job, room, type, key, &e));
     if (!e)
         return NULL;
-    if (b->n > 1)
-        buf_add_char(b, ',');
+    buf_add_json_comma(b);
     buf_add_str(b, pdu_bytes(e));
     return NULL;
 }

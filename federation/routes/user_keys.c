@@ -54,14 +54,11 @@ static const struct err *user_keys_get_devices(struct request *rq, struct reply 
     BUF_LIT(b, "{\"user_id\":");
     buf_add_json_string(b, str_of(user_id));
     buf_printf(b, ",\"stream_id\":%lld,\"devices\":[", (long long)newest);
-    bool any = false;
     for (size_t i = 0; i < n; i++) {
         if (keys[i].kind != KEY_DEVICE)
             continue;
-        if (any)
-            buf_add_char(b, ',');
+        buf_add_json_comma(b);
         user_keys_add_device(b, &keys[i], &requester);
-        any = true;
     }
     buf_add_char(b, ']');
     for (size_t i = 0; i < n; i++) {

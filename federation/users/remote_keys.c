@@ -296,8 +296,8 @@ const struct err *remote_keys_claim(struct job *job, const struct key_claim *cla
     }
     run_all(job, parts, parts_n, timeout_ms, failed);
     for (size_t i = 0; i < parts_n; i++) {
-        if (parts[i].answer.n && out->n && out->p[out->n - 1] != '{')
-            buf_add_char(out, ',');
+        if (parts[i].answer.n)
+            buf_add_json_comma(out);
         buf_add_str(out, buf_str(&parts[i].answer));
         buf_finish(&parts[i].answer);
     }

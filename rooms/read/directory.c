@@ -365,14 +365,12 @@ static void add_token(struct buf *out, const char *key, const char *token)
 
 static void write_page(struct buf *out, const struct page *p)
 {
-    bool any = false;
     BUF_LIT(out, "{\"chunk\":[");
     for (size_t i = 0; i < p->n; i++) {
         if (!p->json[i])
             continue; /* the room was unpublished meanwhile */
-        buf_add_text(out, any ? "," : "");
+        buf_add_json_comma(out);
         buf_add_text(out, p->json[i]);
-        any = true;
     }
     buf_printf(out, "],\"total_room_count_estimate\":%zu", p->found);
     add_token(out, "next_batch", p->next);

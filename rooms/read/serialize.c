@@ -214,8 +214,7 @@ const struct err *serialize_events(struct job *job, const struct viewer *v,
     if (known == RELATIONS_UNKNOWN)
         TRY(aggregate_events(job, v, &x.visibility, events, n, x.relations));
     for (size_t i = 0; i < n; i++) {
-        if (i)
-            buf_add_char(out, ',');
+        buf_add_json_comma(out);
         TRY(serialize_one(job, v, events[i], &x, x.relations[i], out));
     }
     return NULL;

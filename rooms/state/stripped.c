@@ -16,15 +16,16 @@ const struct err *stripped_state(struct draft *d, const struct event *member, st
         TRY(draft_state(d, *type, "", &e));
         if (!e)
             continue;
+        buf_add_json_comma(&b);
         event_add_stripped(&b, e);
-        buf_add_char(&b, ',');
     }
     const struct event *sender;
     TRY(draft_state(d, "m.room.member", member->sender, &sender));
     if (sender && strcmp(member->sender, member->state_key) != 0) {
+        buf_add_json_comma(&b);
         event_add_stripped(&b, sender);
-        buf_add_char(&b, ',');
     }
+    buf_add_json_comma(&b);
     event_add_stripped(&b, member);
     buf_add_char(&b, ']');
     *ret = (struct str){arena_memdup(d->job->arena, b.p, b.n), b.n};

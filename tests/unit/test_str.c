@@ -167,14 +167,39 @@ static void test_trim(void **state)
     assert_int_equal(str_trim(STR("  "), " ").n, 0);
 }
 
+static void test_json_commas(void **state)
+{
+    static const struct {
+        const char *before, *after;
+    } rows[] = {
+        {"", ""},
+        {"[", "["},
+        {"{", "{"},
+        {"[1", "[1,"},
+        {"[1,", "[1,"},
+        {"{\"a\":", "{\"a\":"},
+        {"[\"{\"", "[\"{\","},
+        {"[{}", "[{},"},
+        {"[[]", "[[],"},
+        {"[true", "[true,"},
+    };
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        buf_auto struct buf b = {0};
+        buf_add_text(&b, rows[i].before);
+        buf_add_json_comma(&b);
+        buf_add_char(&b, '\0');
+        assert_string_equal(b.p, rows[i].after);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_trim),     cmocka_unit_test(test_comparisons),
-        cmocka_unit_test(test_integers), cmocka_unit_test(test_utf8),
-        cmocka_unit_test(test_buf),      cmocka_unit_test(test_json_string),
-        cmocka_unit_test(test_base64),   cmocka_unit_test(test_base64_decode),
-        cmocka_unit_test(test_hex),
+        cmocka_unit_test(test_json_commas),   cmocka_unit_test(test_trim),
+        cmocka_unit_test(test_comparisons),   cmocka_unit_test(test_integers),
+        cmocka_unit_test(test_utf8),          cmocka_unit_test(test_buf),
+        cmocka_unit_test(test_json_string),   cmocka_unit_test(test_base64),
+        cmocka_unit_test(test_base64_decode), cmocka_unit_test(test_hex),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

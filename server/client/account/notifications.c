@@ -21,8 +21,7 @@ static const struct err *notifications_write_one(struct request *rq, const struc
                                   .device = c->device,
                                   .now_ms = now_ms(),
                                   .onlooker = onlooker_user(rq->arena, c->user_id)};
-    if (out->p[out->n - 1] == '}')
-        buf_add_char(out, ',');
+    buf_add_json_comma(out);
     buf_add_text(out, highlight ? "{\"actions\":[\"notify\",{\"set_tweak\":\"highlight\"}]"
                                 : "{\"actions\":[\"notify\"]");
     BUF_LIT(out, ",\"event\":");

@@ -12,8 +12,7 @@ static const struct err *get_pushers(struct request *rq, struct reply *rp)
     TRY(pushers_list(job_tx(job_of(rq)), caller_of(rq)->user, &pushers, &n));
     BUF_LIT(&rp->body, "{\"pushers\":[");
     for (size_t i = 0; i < n; i++) {
-        if (i)
-            buf_add_char(&rp->body, ',');
+        buf_add_json_comma(&rp->body);
         buf_add_str(&rp->body, pushers[i]);
     }
     BUF_LIT(&rp->body, "]}");

@@ -145,8 +145,7 @@ static const struct err *dehydrated_device_reply_events(struct request *rq, stru
                        &more));
     BUF_LIT(&rp->body, "{\"events\":[");
     for (size_t i = 0; i < n; i++) {
-        if (i)
-            buf_add_char(&rp->body, ',');
+        buf_add_json_comma(&rp->body);
         buf_add_str(&rp->body, messages[i].json);
     }
     buf_add_char(&rp->body, ']');

@@ -110,8 +110,7 @@ const struct err *reading_add_senders(struct request *rq, struct room *room, int
     TRY(room_state_members(job_tx(job_of(rq)), room->id, position, senders, senders_n, &members,
                            &members_n));
     for (size_t i = 0; i < members_n; i++) {
-        if (i)
-            buf_add_char(out, ',');
+        buf_add_json_comma(out);
         TRY(serialize_state_event(job_of(rq), &v, &members[i], out));
     }
     return NULL;

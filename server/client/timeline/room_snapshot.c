@@ -42,18 +42,17 @@ static const struct err *add_account_data(struct request *rq, struct buf *out, s
 {
     const struct account_data *list;
     size_t n;
-    bool any = false;
     TRY(account_data_since(job_tx(job_of(rq)), caller_of(rq)->user, 0, end, &list, &n));
     BUF_LIT(out, ",\"account_data\":[");
     for (size_t i = 0; i < n; i++) {
         if (list[i].room != room->id)
             continue;
-        buf_add_text(out, any ? ",{\"type\":" : "{\"type\":");
+        buf_add_json_comma(out);
+        BUF_LIT(out, "{\"type\":");
         buf_add_json_string(out, str_of(list[i].type));
         BUF_LIT(out, ",\"content\":");
         buf_add_str(out, list[i].content);
         buf_add_char(out, '}');
-        any = true;
     }
     buf_add_char(out, ']');
     return NULL;
