@@ -46,7 +46,7 @@ static void hurry_tasks(void *tasks)
 
 static const struct err *retry_receipts(struct job *job)
 {
-    return late_receipts_retry(job->node->federation->late_receipts, job);
+    return late_receipts_retry(job->federation->late_receipts, job);
 }
 
 /* As tasks, so that they are retried while the database is down. */

@@ -11,6 +11,13 @@ struct signing_key {
     unsigned char public_[32];
 };
 
+/* The keys of this server. */
+struct signing_keys {
+    struct signing_key current;        /* signs events and requests */
+    const struct signing_key *further; /* published, and used for nothing else */
+    size_t further_n;
+};
+
 enum { SIGNATURE_BYTES = 64, SIGNATURE_BASE64 = 86 };
 
 /* A new random key with id "ed25519:a_XXXX". */

@@ -1,4 +1,5 @@
 #include "rooms/account_cache.h"
+#include "rooms/rooms.h"
 
 #include "base/cache.h"
 #include "base/mem.h"
@@ -217,7 +218,7 @@ static const struct err *account_cache_read(struct job *job, const struct accoun
 static const struct err *account_cache_get(struct job *job, enum kind kind, int64_t user,
                                            const char *user_id, const struct account_entry **ret)
 {
-    struct cache *c = &job->node->account_cache->cache;
+    struct cache *c = &job->rooms->account_cache->cache;
     const struct account_key key = {user, kind};
     uint64_t epoch;
     struct account_entry *e = cache_get(c, job->arena, account_cache_key(&key), &epoch);

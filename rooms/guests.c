@@ -41,7 +41,7 @@ const struct err *guests_remove(struct job *job, struct room *room)
     TRY(members_guests(job_tx(job), room->id, &guests, &n));
     for (size_t i = 0; i < n; i++) {
         struct author guest = {.user = guests[i]};
-        TRY(intern_name(job->node->intern, INTERN_USER, guest.user, &guest.user_id));
+        TRY(intern_name(job->storage->intern, INTERN_USER, guest.user, &guest.user_id));
         TRY(guests_remove_one(job, room, &guest));
     }
     return NULL;

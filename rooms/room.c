@@ -215,7 +215,7 @@ static const struct err *rooms_room_load_members(struct job *job, struct room *r
     const char **names = arena_alloc_array(job->arena, n, sizeof *names);
     for (size_t i = 0; i < n; i++)
         ids[i] = rows[i].user;
-    TRY(intern_names(job->node->intern, INTERN_USER, ids, n, names));
+    TRY(intern_names(job->storage->intern, INTERN_USER, ids, n, names));
     for (size_t i = 0; i < n; i++)
         room_put_member_locked(r, &(struct room_member){.user = rows[i].user,
                                                         .user_id = names[i],
@@ -299,7 +299,7 @@ const struct err *room_load_state_locked(struct job *job, struct room *r, const 
     if (strcmp(type, "m.room.member") != 0)
         return NULL; /* all other state is in memory */
     int64_t user;
-    TRY(intern_find(job->node->intern, INTERN_USER, state_key, &user));
+    TRY(intern_find(job->storage->intern, INTERN_USER, state_key, &user));
     struct room_member *m = user ? map_get_int(&r->members, user) : NULL;
     if (!m || m->membership == MEMBERSHIP_NONE)
         return NULL;
@@ -325,7 +325,7 @@ static const struct err *list_unread(struct job *job, struct room *r, const char
         int64_t user;
         if (room_state_slot_locked(r, "m.room.member", user_ids[i]))
             continue;
-        TRY(intern_find(job->node->intern, INTERN_USER, user_ids[i], &user));
+        TRY(intern_find(job->storage->intern, INTERN_USER, user_ids[i], &user));
         const struct room_member *m = user ? map_get_int(&r->members, user) : NULL;
         if (m && m->membership != MEMBERSHIP_NONE)
             ret[(*ret_n)++] = user_ids[i];
@@ -347,7 +347,7 @@ const struct err *room_load_members(struct job *job, struct room *r, const char 
     LOCKED(&r->lock);
     for (size_t i = 0; i < found_n; i++) {
         int64_t user;
-        TRY(intern_find(job->node->intern, INTERN_USER, found[i].event->state_key, &user));
+        TRY(intern_find(job->storage->intern, INTERN_USER, found[i].event->state_key, &user));
         struct room_member *m = user ? map_get_int(&r->members, user) : NULL;
         if (!m || m->position != found[i].since)
             continue; /* replaced meanwhile */

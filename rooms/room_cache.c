@@ -1,5 +1,6 @@
 #include "rooms/room_cache.h"
 #include "rooms/room_internal.h"
+#include "rooms/rooms.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -67,8 +68,8 @@ static void set_own_rules(void *room, int64_t user)
  * since they are so frequent that no room might ever be loaded. */
 static bool is_outdated_locked(struct room_cache *c, struct room *r, int64_t before)
 {
-    return feed_room_position(c->node->feed, r->id) > before ||
-           !feed_covers(c->node->feed, before) ||
+    return feed_room_position(c->node->storage->feed, r->id) > before ||
+           !feed_covers(c->node->storage->feed, before) ||
            !recent_rules_each(&c->rules, before, set_own_rules, r);
 }
 
@@ -99,10 +100,10 @@ static struct room *room_cache_insert(struct job *job, struct room_cache *c, str
 
 const struct err *room_get_by_id(struct job *job, int64_t id, struct room **ret)
 {
-    struct room_cache *c = job->node->rooms;
+    struct room_cache *c = job->rooms->cache;
     struct room *r = find_cached(job, c, id);
     while (!r) {
-        int64_t before = feed_position(job->node->feed);
+        int64_t before = feed_position(job->storage->feed);
         TRY(room_load(job, id, &r));
         if (!r)
             break;
@@ -116,7 +117,7 @@ const struct err *room_find(struct job *job, const char *room_id, struct room **
 {
     int64_t id = 0;
     if (id_is_room(str_of(room_id)))
-        TRY(intern_find(job->node->intern, INTERN_ROOM, room_id, &id));
+        TRY(intern_find(job->storage->intern, INTERN_ROOM, room_id, &id));
     *ret = NULL;
     return id ? room_get_by_id(job, id, ret) : NULL;
 }
@@ -140,14 +141,14 @@ static void room_cache_forget(struct room_cache *c, struct room *r)
 
 void room_forget(struct job *job, struct room *r)
 {
-    room_cache_forget(job->node->rooms, r);
+    room_cache_forget(job->rooms->cache, r);
 }
 
 /* ---- new rooms ---- */
 
 void room_cache_list_new(struct job *job, struct room *r)
 {
-    struct room_cache *c = job->node->rooms;
+    struct room_cache *c = job->rooms->cache;
     CACHE_LOCKED(&c->cache);
     room_cache_add_locked(job, c, r);
 }
@@ -163,7 +164,7 @@ static bool take_id(struct room_cache *c, int64_t *ret)
 
 const struct err *room_cache_next_id(struct job *job, int64_t *ret)
 {
-    struct room_cache *c = job->node->rooms;
+    struct room_cache *c = job->rooms->cache;
     const int64_t *ids;
     if (take_id(c, ret))
         return NULL;
@@ -212,10 +213,10 @@ static void room_cache_apply_member_locked(struct room_cache *c, struct room *r,
 {
     const struct event *e = change_state_event(change);
     int64_t user = 0;
-    if (intern_find(c->node->intern, INTERN_USER, e->state_key, &user) || !user)
+    if (intern_find(c->node->storage->intern, INTERN_USER, e->state_key, &user) || !user)
         return;
     const char *user_id;
-    if (intern_name(c->node->intern, INTERN_USER, user, &user_id))
+    if (intern_name(c->node->storage->intern, INTERN_USER, user, &user_id))
         return;
     const struct room_member *before = map_get_int(&r->members, user);
     const json_t *content = event_content(e);

@@ -1,4 +1,5 @@
 #include "rooms/servers.h"
+#include "rooms/rooms.h"
 
 #include "base/mem.h"
 #include "matrix/id.h"
@@ -70,7 +71,7 @@ void room_list_servers(struct job *job, struct room *r, const char *const **ret,
     size_t n = 0;
     for (struct map_slot *slot = NULL; (slot = map_next(&r->servers, slot));) {
         const struct room_server *s = slot->value;
-        if (strcmp(s->name, job->node->config->server_name) != 0)
+        if (strcmp(s->name, job->config->server_name) != 0)
             list[n++] = arena_strdup(job->arena, s->name);
     }
     *ret = list;
@@ -80,7 +81,7 @@ void room_list_servers(struct job *job, struct room *r, const char *const **ret,
 bool room_each_server(struct node *node, int64_t room, void (*each)(void *ctx, const char *server),
                       void *ctx)
 {
-    struct room *r = room_take_cached(node->rooms, room);
+    struct room *r = room_take_cached(node->rooms->cache, room);
     if (!r)
         return false;
     lock_take(&r->lock);
@@ -90,30 +91,30 @@ bool room_each_server(struct node *node, int64_t room, void (*each)(void *ctx, c
             each(ctx, s->name);
     }
     lock_release(&r->lock);
-    room_give_back(node->rooms, r);
+    room_give_back(node->rooms->cache, r);
     return true;
 }
 
 int64_t room_server_joined(struct node *node, int64_t room, const char *server)
 {
-    struct room *r = room_take_cached(node->rooms, room);
+    struct room *r = room_take_cached(node->rooms->cache, room);
     if (!r)
         return 0;
     lock_take(&r->lock);
     const struct room_server *s = map_get(&r->servers, str_of(server));
     int64_t joined = s ? s->joined : 0;
     lock_release(&r->lock);
-    room_give_back(node->rooms, r);
+    room_give_back(node->rooms->cache, r);
     return joined;
 }
 
 bool room_was_joined_with(struct node *node, int64_t room, int64_t position)
 {
-    struct room *r = room_take_cached(node->rooms, room);
+    struct room *r = room_take_cached(node->rooms->cache, room);
     if (!r)
         return false;
     bool joined_at = room_join_position(r) == position;
-    room_give_back(node->rooms, r);
+    room_give_back(node->rooms->cache, r);
     return joined_at;
 }
 

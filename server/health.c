@@ -30,8 +30,9 @@ static const struct err *not_ready(const char *why, int64_t for_ms)
 
 static const struct err *health_no_answer(struct job *job, const struct err *e)
 {
-    return err_with_cause(not_ready("the database has not answered", db_silence_ms(job->node->db)),
-                          "%s", e->cause);
+    return err_with_cause(
+        not_ready("the database has not answered", db_silence_ms(job->storage->db)), "%s",
+        e->cause);
 }
 
 /* The route needs no caller and has no limit: so a good result is cached for a while. */
@@ -39,12 +40,12 @@ static const struct err *check_schema(struct job *job)
 {
     enum { BELIEVED_MS = 5000 };
     int64_t now = mono_ms();
-    if (now < job->node->schema_good_until)
+    if (now < job->storage->schema_good_until)
         return NULL;
     const struct err *e = schema_check(job_tx(job));
     if (e)
         return e->code == ERR_UNAVAILABLE ? health_no_answer(job, e) : not_ready(e->text, 0);
-    job->node->schema_good_until = now + BELIEVED_MS;
+    job->storage->schema_good_until = now + BELIEVED_MS;
     return NULL;
 }
 
@@ -57,7 +58,7 @@ static const struct err *check_database(struct job *job)
     if (!e)
         return check_schema(job);
     struct err cause = *e; /* mostly: the schema was changed meanwhile */
-    job->node->schema_good_until = 0;
+    job->storage->schema_good_until = 0;
     TRY(check_schema(job));
     return err_with_cause(not_ready("the log cannot be read", 0), "%s", cause.cause);
 }
@@ -69,7 +70,7 @@ static const struct err *check_ready(struct request *rq)
 {
     struct job *job = job_of(rq);
     int64_t since = 0;
-    const char *trouble = committer_trouble(job->node->committer, &since);
+    const char *trouble = committer_trouble(job->storage->committer, &since);
     if (request_is_stopping(rq))
         return not_ready("stopping", 0);
     if (trouble && !since)

@@ -9,12 +9,15 @@
 #include "rooms/read/erasure.h"
 #include "rooms/read/search_index.h"
 #include "rooms/room_cache.h"
+#include "rooms/rooms.h"
 #include "rooms/state/auth_index.h"
 #include "server/account/auth.h"
+#include "server/server.h"
 #include "users/presence.h"
 #include "users/session.h"
 #include "users/typing.h"
 #include "users/unread.h"
+#include "users/users.h"
 
 /* Readers are woken, and writers answered, after all of them: each finds an ended token forgotten,
  * for example. So an order is only needed where a listener, or a thread that it wakes at once,
@@ -51,32 +54,32 @@ bool listener_follows(enum listener later, enum listener earlier)
 }
 
 /* What it belongs to; NULL: this node has none. */
-static void *listener_ctx(struct node *node, struct search_indexer *indexer, enum listener l)
+static void *listener_ctx(struct node *node, enum listener l)
 {
     const struct federation *f = node->federation;
     switch (l) {
     case LISTENER_AUTH:
-        return node->auth;
+        return node->server->auth;
     case LISTENER_ERASURES:
-        return node->erasures;
+        return node->rooms->erasures;
     case LISTENER_ROOMS:
-        return node->rooms;
+        return node->rooms->cache;
     case LISTENER_AUTH_INDEXES:
-        return node->auth_indexes;
+        return node->rooms->auth_indexes;
     case LISTENER_SESSIONS:
-        return node->sessions;
+        return node->users->sessions;
     case LISTENER_DIRECTORY:
-        return node->directory;
+        return node->rooms->directory;
     case LISTENER_ACCOUNT_CACHE:
-        return node->account_cache;
+        return node->rooms->account_cache;
     case LISTENER_TYPING:
-        return node->typing;
+        return node->users->typing;
     case LISTENER_UNREAD:
-        return node->unread;
+        return node->users->unread;
     case LISTENER_PRESENCE:
-        return node->presence;
+        return node->users->presence;
     case LISTENER_SEARCH:
-        return indexer;
+        return node->rooms->indexer;
     case LISTENER_SENDER:
         return f ? f->sender : NULL;
     case LISTENER_INBOUND:
@@ -89,12 +92,11 @@ static void *listener_ctx(struct node *node, struct search_indexer *indexer, enu
     return NULL;
 }
 
-size_t listeners_of(struct node *node, struct search_indexer *indexer,
-                    struct feed_listener ret[static LISTENERS_N])
+size_t listeners_of(struct node *node, struct feed_listener ret[static LISTENERS_N])
 {
     size_t n = 0;
     for (enum listener l = 0; l < LISTENERS_N; l++) {
-        void *ctx = listener_ctx(node, indexer, l);
+        void *ctx = listener_ctx(node, l);
         if (ctx)
             ret[n++] = (struct feed_listener){table[l].on_changes, table[l].on_settled, ctx};
     }

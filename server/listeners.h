@@ -6,7 +6,6 @@
 #include "storage/db/feed.h"
 
 struct node;
-struct search_indexer;
 
 /* In the order in which they are called. */
 enum listener {
@@ -27,9 +26,8 @@ enum listener {
     LISTENERS_N
 };
 
-/* Those that this node has, for feed_set_listeners(); returns how many. indexer: NULL for none. */
-size_t listeners_of(struct node *node, struct search_indexer *indexer,
-                    struct feed_listener ret[static LISTENERS_N]);
+/* Those that this node has, for feed_set_listeners(); returns how many. */
+size_t listeners_of(struct node *node, struct feed_listener ret[static LISTENERS_N]);
 
 /* Whether the second must come before the first. */
 bool listener_follows(enum listener later, enum listener earlier);

@@ -8,6 +8,7 @@
 #include "rooms/read/search_index.h"
 #include "rooms/room.h"
 #include "rooms/room_cache.h"
+#include "rooms/rooms.h"
 #include "rooms/state/auth_index.h"
 #include "rooms/write/txn.h"
 #include "server/account/auth.h"
@@ -30,6 +31,7 @@
 #include "users/session.h"
 #include "users/typing.h"
 #include "users/unread.h"
+#include "users/users.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -64,13 +66,11 @@ static const struct err *find_database(struct running_node *n, enum node_kind ki
 
 static const struct err *read_signing_keys(struct running_node *n, enum node_kind kind)
 {
-    struct node *s = &n->node;
     const struct signing_key *keys;
     size_t keys_n;
-    TRY(data_dir_signing_keys(n->arena, s->config, kind == NODE_SERVER, &keys, &keys_n));
-    s->signing_key = keys[0];
-    s->further_keys = keys + 1;
-    s->further_keys_n = keys_n - 1;
+    TRY(data_dir_signing_keys(n->arena, n->node.config, kind == NODE_SERVER, &keys, &keys_n));
+    n->keys =
+        (struct signing_keys){.current = keys[0], .further = keys + 1, .further_n = keys_n - 1};
     return NULL;
 }
 
@@ -90,46 +90,46 @@ static const struct err *node_open_log(struct running_node *n, enum node_kind ki
     struct node *s = &n->node;
     int64_t position;
     struct tx tx;
-    tx_init(&tx, s->db, n->arena);
+    tx_init(&tx, s->storage->db, n->arena);
     const struct err *e = log_position(&tx, &position);
     tx_finish(&tx);
     TRY(e);
     size_t bytes = (size_t)s->config->cache_size, of_feed = bytes / FEED_SHARE;
-    s->feed = feed_create(FEED_ENTRIES, of_feed, position);
+    s->storage->feed = feed_create(FEED_ENTRIES, of_feed, position);
     s->caches = cache_budget_create(bytes - of_feed);
-    s->epochs = epochs_create();
-    s->intern = intern_create(s->db);
-    s->auth = auth_create(s);
-    s->erasures = erasures_create(s);
-    s->device_states = device_states_create(s->caches);
-    s->message_quota = message_quota_create();
-    s->rooms = room_cache_create(s);
-    s->auth_indexes = auth_indexes_create(s);
-    s->sessions = session_table_create(s);
-    s->directory = directory_create(s);
-    s->txns = txn_memory_create(s->caches);
-    s->filters = filter_cache_create(s->caches);
-    s->account_cache = account_cache_create(s);
-    s->typing = typing_create(s);
-    s->unread = unread_cache_create(s);
+    s->storage->epochs = epochs_create();
+    s->storage->intern = intern_create(s->storage->db);
+    s->server->auth = auth_create(s);
+    s->rooms->erasures = erasures_create(s);
+    s->users->device_states = device_states_create(s->caches);
+    s->users->message_quota = message_quota_create();
+    s->rooms->cache = room_cache_create(s);
+    s->rooms->auth_indexes = auth_indexes_create(s);
+    s->users->sessions = session_table_create(s);
+    s->rooms->directory = directory_create(s);
+    s->rooms->txns = txn_memory_create(s->caches);
+    s->users->filters = filter_cache_create(s->caches);
+    s->rooms->account_cache = account_cache_create(s);
+    s->users->typing = typing_create(s);
+    s->users->unread = unread_cache_create(s);
     if (s->config->presence_enabled)
-        s->presence = presence_create(s);
-    n->indexer = search_indexer_create(s);
-    s->media = media_repo_create();
+        s->users->presence = presence_create(s);
+    s->rooms->indexer = search_indexer_create(s);
+    s->server->media = media_repo_create();
     if (kind == NODE_SERVER)
         TRY(federation_create(s));
-    feed_set_listeners(s->feed, n->listeners, listeners_of(s, n->indexer, n->listeners));
+    feed_set_listeners(s->storage->feed, n->listeners, listeners_of(s, n->listeners));
     const struct committer_settings settings = {.uri = n->uri,
-                                                .feed = s->feed,
-                                                .epochs = s->epochs,
+                                                .feed = s->storage->feed,
+                                                .epochs = s->storage->epochs,
                                                 .statement_timeout_ms =
                                                     (int)s->config->database_statement_timeout_ms,
                                                 .is_server = kind == NODE_SERVER,
                                                 .on_lost = on_lost,
                                                 .ctx = n};
-    TRY(committer_start(&settings, &s->committer));
-    tx_init(&tx, s->db, n->arena);
-    e = epochs_load(s->epochs, &tx);
+    TRY(committer_start(&settings, &s->storage->committer));
+    tx_init(&tx, s->storage->db, n->arena);
+    e = epochs_load(s->storage->epochs, &tx);
     tx_finish(&tx);
     return e;
 }
@@ -157,9 +157,9 @@ static const struct err *open_database(struct running_node *n, enum node_kind ki
     TRY(kind == NODE_SERVER ? migrate(n->uri, &applied) : migrate_check(n->uri));
     if (applied)
         log_info("database: applied %d migrations", applied);
-    TRY(db_open(n->uri, (int)s->config->database_connections, &s->db));
+    TRY(db_open(n->uri, (int)s->config->database_connections, &s->storage->db));
     struct tx tx;
-    tx_init(&tx, s->db, n->arena);
+    tx_init(&tx, s->storage->db, n->arena);
     const struct err *e = check_data(&tx, s->config, kind, had_key);
     tx_finish(&tx);
     return e;
@@ -174,9 +174,9 @@ static const struct err *server_node_start(struct running_node *n, enum node_kin
     TRY(open_database(n, kind, had_key));
     TRY(node_open_log(n, kind));
     if (kind == NODE_SERVER)
-        TRY(presence_start(s->presence, n->arena));
+        TRY(presence_start(s->users->presence, n->arena));
     if (kind == NODE_SERVER)
-        search_indexer_start(n->indexer);
+        search_indexer_start(s->rooms->indexer);
     if (kind == NODE_SERVER)
         federation_start(s->federation);
     if (kind == NODE_SERVER)
@@ -187,8 +187,15 @@ static const struct err *server_node_start(struct running_node *n, enum node_kin
 const struct err *node_start(struct running_node *n, const struct config *config,
                              enum node_kind kind)
 {
-    *n = (struct running_node){
-        .node.config = config, .arena = arena_create(), .lock_fd = -1, .kind = kind};
+    *n = (struct running_node){.node = {.config = config,
+                                        .keys = &n->keys,
+                                        .storage = &n->storage,
+                                        .rooms = &n->rooms,
+                                        .users = &n->users,
+                                        .server = &n->server},
+                               .arena = arena_create(),
+                               .lock_fd = -1,
+                               .kind = kind};
     const struct err *e = server_node_start(n, kind);
     if (e)
         node_stop(n);
@@ -199,35 +206,35 @@ void node_stop(struct running_node *n)
 {
     struct node *s = &n->node;
     federation_stop(s->federation);
-    presence_stop(s->presence);
-    search_indexer_stop(n->indexer);
-    if (s->committer)
-        committer_stop(s->committer);
+    presence_stop(s->users->presence);
+    search_indexer_stop(s->rooms->indexer);
+    if (s->storage->committer)
+        committer_stop(s->storage->committer);
     federation_destroy(s->federation);
-    search_indexer_destroy(n->indexer);
-    auth_destroy(s->auth);
-    erasures_destroy(s->erasures);
-    presence_destroy(s->presence);
-    unread_cache_destroy(s->unread);
-    typing_destroy(s->typing);
-    account_cache_destroy(s->account_cache);
-    filter_cache_destroy(s->filters);
-    media_repo_destroy(s->media);
-    txn_memory_destroy(s->txns);
-    session_table_destroy(s->sessions);
-    directory_destroy(s->directory);
-    auth_indexes_destroy(s->auth_indexes);
-    room_cache_destroy(s->rooms);
-    device_states_destroy(s->device_states);
-    message_quota_destroy(s->message_quota);
-    if (s->intern)
-        intern_destroy(s->intern);
+    search_indexer_destroy(s->rooms->indexer);
+    auth_destroy(s->server->auth);
+    erasures_destroy(s->rooms->erasures);
+    presence_destroy(s->users->presence);
+    unread_cache_destroy(s->users->unread);
+    typing_destroy(s->users->typing);
+    account_cache_destroy(s->rooms->account_cache);
+    filter_cache_destroy(s->users->filters);
+    media_repo_destroy(s->server->media);
+    txn_memory_destroy(s->rooms->txns);
+    session_table_destroy(s->users->sessions);
+    directory_destroy(s->rooms->directory);
+    auth_indexes_destroy(s->rooms->auth_indexes);
+    room_cache_destroy(s->rooms->cache);
+    device_states_destroy(s->users->device_states);
+    message_quota_destroy(s->users->message_quota);
+    if (s->storage->intern)
+        intern_destroy(s->storage->intern);
     cache_budget_destroy(s->caches);
-    if (s->feed)
-        feed_destroy(s->feed);
-    epochs_destroy(s->epochs);
-    if (s->db)
-        db_close(s->db);
+    if (s->storage->feed)
+        feed_destroy(s->storage->feed);
+    epochs_destroy(s->storage->epochs);
+    if (s->storage->db)
+        db_close(s->storage->db);
     embedded_stop(n->embedded);
     if (n->lock_fd >= 0)
         close(n->lock_fd);

@@ -8,9 +8,12 @@
 #ifndef SERVER_NODE_H
 #define SERVER_NODE_H
 
+#include "rooms/rooms.h"
 #include "server/listeners.h"
+#include "server/server.h"
 #include "storage/db/job.h"
 #include "storage/embedded/embedded.h"
+#include "users/users.h"
 
 #include <sys/types.h>
 
@@ -22,9 +25,13 @@ enum node_kind {
 };
 
 struct running_node {
-    struct node node;
+    struct node node; /* of these: */
+    struct signing_keys keys;
+    struct storage storage;
+    struct rooms rooms;
+    struct users users;
+    struct server server;
     struct embedded *embedded; /* NULL: this process did not start it */
-    struct search_indexer *indexer;
     struct feed_listener listeners[LISTENERS_N];
     const char *uri; /* of the database; in the arena */
     struct arena *arena;

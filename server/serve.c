@@ -1,4 +1,5 @@
 /* `concorde serve`: start in order, wait for a signal, stop in the opposite order. */
+#include "rooms/rooms.h"
 #include "server/account/auth.h"
 #include "server/account/caller.h"
 #include "server/cli/cli.h"
@@ -8,6 +9,8 @@
 #include "server/node.h"
 #include "server/routes.h"
 #include "server/sd_notify.h"
+#include "server/server.h"
+#include "users/users.h"
 
 #include "base/cache.h"
 #include "base/mem.h"
@@ -189,14 +192,14 @@ static void add_http_metrics(void *what, struct buf *out)
 static void add_store_metrics(void *what, struct buf *out)
 {
     const struct node *s = what;
-    db_add_metrics(s->db, out);
-    intern_add_metrics(s->intern, out);
-    committer_add_metrics(s->committer, out);
-    feed_add_metrics(s->feed, out);
+    db_add_metrics(s->storage->db, out);
+    intern_add_metrics(s->storage->intern, out);
+    committer_add_metrics(s->storage->committer, out);
+    feed_add_metrics(s->storage->feed, out);
     cache_budget_add_metrics(s->caches, out);
-    message_quota_add_metrics(s->message_quota, out);
-    session_table_add_metrics(s->sessions, out);
-    media_repo_add_metrics(s->media, out);
+    message_quota_add_metrics(s->users->message_quota, out);
+    session_table_add_metrics(s->users->sessions, out);
+    media_repo_add_metrics(s->server->media, out);
     federation_add_metrics(s->federation, out);
 }
 

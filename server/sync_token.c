@@ -8,10 +8,10 @@
 
 enum { TOKEN_MAX = 80, EPOCH_DIGITS = 16 };
 
-void sync_token_add(struct buf *b, const struct node *node, int64_t position, int64_t serial)
+void sync_token_add(struct buf *b, const struct storage *storage, int64_t position, int64_t serial)
 {
     buf_printf(b, "s%lld_%lld_%llx", (long long)position, (long long)serial,
-               (unsigned long long)epochs_current(node->epochs));
+               (unsigned long long)epochs_current(storage->epochs));
 }
 
 /* The part up to the next underscore. */
@@ -47,26 +47,26 @@ static bool sync_token_read_token(const char *text, struct sync_token *ret, int6
     return (!*text || read_hex(take_part(&text), ret_epoch)) && !*text;
 }
 
-const struct err *sync_token_parse(const struct node *node, const char *text,
+const struct err *sync_token_parse(const struct storage *storage, const char *text,
                                    struct sync_token *ret)
 {
     struct sync_token token = {0};
     int64_t epoch = 0;
     if (!sync_token_read_token(text, &token, &epoch))
         return err(ERR_INVALID_PARAM, "Not a token of this server");
-    token.position = epochs_place(node->epochs, epoch, token.position, &token.is_lost);
+    token.position = epochs_place(storage->epochs, epoch, token.position, &token.is_lost);
     *ret = token;
     return NULL;
 }
 
-const struct err *sync_token_parse_since(const struct node *node, const char *text,
+const struct err *sync_token_parse_since(const struct storage *storage, const char *text,
                                          struct sync_token *ret)
 {
     struct sync_token token;
-    TRY(sync_token_parse(node, text, &token));
+    TRY(sync_token_parse(storage, text, &token));
     if (text[1] == '-')
         return err(ERR_INVALID_PARAM, "Not a token of /sync");
-    token.is_lost |= token.position > feed_position(node->feed);
+    token.is_lost |= token.position > feed_position(storage->feed);
     *ret = token;
     return NULL;
 }

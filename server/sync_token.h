@@ -17,15 +17,15 @@ struct sync_token {
     bool is_lost;
 };
 
-void sync_token_add(struct buf *b, const struct node *node, int64_t position, int64_t serial);
+void sync_token_add(struct buf *b, const struct storage *storage, int64_t position, int64_t serial);
 
 /* M_INVALID_PARAM when it is not one of this server's. */
-const struct err *sync_token_parse(const struct node *node, const char *text,
+const struct err *sync_token_parse(const struct storage *storage, const char *text,
                                    struct sync_token *ret);
 
 /* The same for readers of the log, which begins at zero; a token from beyond its head is lost, too.
  */
-const struct err *sync_token_parse_since(const struct node *node, const char *text,
+const struct err *sync_token_parse_since(const struct storage *storage, const char *text,
                                          struct sync_token *ret);
 
 #endif

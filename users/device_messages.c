@@ -218,7 +218,7 @@ const struct err *device_messages_prepare(struct job *job, const struct device_m
     struct reading r = {.arena = job->arena, .scratch = scratch, .strict = m->source > 0};
     struct device_contents ours = {0}, others = {0};
     struct device_delivery d = {.message = *m};
-    TRY(device_messages_read_messages(&r, job->node->config->server_name, messages, &ours,
+    TRY(device_messages_read_messages(&r, job->config->server_name, messages, &ours,
                                       ret_others ? &others : NULL));
     if (ours.n)
         TRY(find_targets(job, &ours, &d));

@@ -1,4 +1,5 @@
 #include "users/device_state.h"
+#include "users/users.h"
 
 #include "base/cache.h"
 #include "base/mem.h"
@@ -51,7 +52,7 @@ void device_states_destroy(struct device_states *s)
 static bool device_state_look_up(struct job *job, int64_t device, struct device_summary *ret,
                                  int64_t *ret_as_of)
 {
-    struct cache *c = &job->node->device_states->cache;
+    struct cache *c = &job->users->device_states->cache;
     CACHE_LOCKED(c);
     const struct device_entry *e = cache_peek_locked(c, cache_key_int(&device));
     if (!e)
@@ -82,7 +83,7 @@ static struct device_entry *device_state_entry_locked(struct cache *c, int64_t d
 static void device_state_store(struct job *job, int64_t device,
                                const struct device_summary *summary, int64_t as_of, bool was_known)
 {
-    struct cache *c = &job->node->device_states->cache;
+    struct cache *c = &job->users->device_states->cache;
     CACHE_LOCKED(c);
     struct device_entry *e = device_state_entry_locked(c, device, was_known);
     if (e->as_of > as_of)
@@ -101,7 +102,7 @@ static void device_state_store(struct job *job, int64_t device,
 static bool device_state_catch_up(struct job *job, const struct device_ref *device,
                                   struct device_summary *summary, int64_t *as_of)
 {
-    struct feed *f = job->node->feed;
+    struct feed *f = job->storage->feed;
     int64_t now = feed_position(f);
     if (feed_user_position(f, device->user) > *as_of) {
         const struct change *changes;
@@ -142,7 +143,7 @@ const struct err *device_state_get(struct job *job, const struct device_ref *dev
     bool hit = device_state_look_up(job, device->device, &summary, &as_of) &&
                device_state_catch_up(job, device, &summary, &as_of);
     if (!hit) {
-        as_of = feed_position(job->node->feed);
+        as_of = feed_position(job->storage->feed);
         TRY(device_summary_read(job_tx(job), device->device, &summary));
     }
     device_state_store(job, device->device, &summary, as_of, hit);
@@ -153,7 +154,7 @@ const struct err *device_state_get(struct job *job, const struct device_ref *dev
 /* The messages up to `until` have been deleted from the database. */
 static void device_state_forget_messages(struct job *job, int64_t device, int64_t until)
 {
-    struct cache *c = &job->node->device_states->cache;
+    struct cache *c = &job->users->device_states->cache;
     CACHE_LOCKED(c);
     struct device_entry *e = cache_peek_locked(c, cache_key_int(&device));
     if (!e)

@@ -1,4 +1,5 @@
 #include "users/filters.h"
+#include "users/users.h"
 
 #include "base/cache.h"
 #include "base/mem.h"
@@ -44,7 +45,7 @@ void filter_cache_destroy(struct filter_cache *c)
 static bool filters_find(struct job *job, struct str key, struct filter *ret)
 {
     uint64_t epoch;
-    const struct filter_entry *e = cache_get(&job->node->filters->cache, job->arena, key, &epoch);
+    const struct filter_entry *e = cache_get(&job->users->filters->cache, job->arena, key, &epoch);
     if (e)
         *ret = e->filter;
     return e;
@@ -72,7 +73,7 @@ static const struct err *filters_load(struct job *job, struct str key, struct st
         return bad;
     }
     e->entry.bytes = arena_bytes(own);
-    e = cache_put(&job->node->filters->cache, job->arena, &e->entry, 0); /* filters never change */
+    e = cache_put(&job->users->filters->cache, job->arena, &e->entry, 0); /* filters never change */
     *ret = e->filter;
     return NULL;
 }

@@ -1,4 +1,5 @@
 #include "users/message_quota.h"
+#include "users/users.h"
 
 #include "base/lock.h"
 #include "base/map.h"
@@ -87,8 +88,8 @@ static const struct err *message_quota_drop(struct job *job, const struct counts
     int64_t dropped = 0, gone = DROP_PAGE;
     for (; dropped < n && gone; dropped += gone)
         TRY(c->drop(job_tx(job), id, n - dropped < DROP_PAGE ? n - dropped : DROP_PAGE, &gone));
-    LOCKED(&job->node->message_quota->lock);
-    job->node->message_quota->dropped += dropped;
+    LOCKED(&job->users->message_quota->lock);
+    job->users->message_quota->dropped += dropped;
     return NULL;
 }
 
@@ -96,9 +97,9 @@ static const struct err *message_quota_look(struct job *job, const struct counts
                                             const struct to_device_amount *max)
 {
     struct to_device_amount is;
-    lock_take(&job->node->message_quota->lock);
-    job->node->message_quota->looks++;
-    lock_release(&job->node->message_quota->lock);
+    lock_take(&job->users->message_quota->lock);
+    job->users->message_quota->looks++;
+    lock_release(&job->users->message_quota->lock);
     for (int i = 0; i < LOOKS_MAX; i++) {
         TRY(c->measure(job_tx(job), id, &is));
         int64_t n = surplus(&is, max);
@@ -111,8 +112,8 @@ static const struct err *message_quota_look(struct job *job, const struct counts
 
 const struct err *message_quota_caused(struct job *job, int64_t source, size_t bytes)
 {
-    const struct config *config = job->node->config;
-    struct message_quota *q = job->node->message_quota;
+    const struct config *config = job->config;
+    struct message_quota *q = job->users->message_quota;
     const struct to_device_amount max = {INT64_MAX, source > 0 ? config->to_device_per_user
                                                                : config->to_device_per_server};
     lock_take(&q->lock);
@@ -124,9 +125,8 @@ const struct err *message_quota_caused(struct job *job, int64_t source, size_t b
 const struct err *message_quota_waits(struct job *job, const struct to_device_address *to, size_t n,
                                       size_t message_bytes)
 {
-    struct message_quota *q = job->node->message_quota;
-    const struct to_device_amount max = {DEVICE_WAITING_MAX,
-                                         job->node->config->to_device_per_device};
+    struct message_quota *q = job->users->message_quota;
+    const struct to_device_amount max = {DEVICE_WAITING_MAX, job->config->to_device_per_device};
     size_t full_n = 0;
     int64_t *full = NULL;
     lock_take(&q->lock);

@@ -1,4 +1,5 @@
 #include "users/presence_internal.h"
+#include "users/users.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -107,7 +108,7 @@ static void say_locked(struct presence_entry *e, int64_t device, enum presence_s
 
 void presence_sync(struct job *job, const struct presence_who *who, enum presence_state state)
 {
-    struct presence_table *p = job->node->presence;
+    struct presence_table *p = job->users->presence;
     int64_t now = mono_ms();
     LOCKED(&p->lock);
     struct presence_entry *e = entry_locked(p, who->user, who->user_id);
@@ -118,7 +119,7 @@ void presence_sync(struct job *job, const struct presence_who *who, enum presenc
 
 void presence_act(struct job *job, const struct presence_who *who)
 {
-    struct presence_table *p = job->node->presence;
+    struct presence_table *p = job->users->presence;
     if (!p)
         return;
     int64_t now = mono_ms();
@@ -207,7 +208,7 @@ static void wake_rooms(struct job *job, const struct presence_change *list, size
     qsort(rooms, k, sizeof *rooms, presence_by_number);
     for (size_t i = 0; i < k; i++)
         if (i == 0 || rooms[i] != rooms[i - 1])
-            session_wake_room(job->node->sessions, rooms[i]);
+            session_wake_room(job->users->sessions, rooms[i]);
 }
 
 static const struct err *write_pending(struct job *job, struct presence_change *list, size_t n)
@@ -224,7 +225,7 @@ static const struct err *write_pending(struct job *job, struct presence_change *
         return e;
     }
     for (size_t i = 0; i < n; i++)
-        set_rooms(job->node->presence, &list[i]);
+        set_rooms(job->users->presence, &list[i]);
     TRY(write_commit(job, w, NULL));
     wake_rooms(job, list, n);
     return NULL;
@@ -255,7 +256,7 @@ static char *status_copy(const char *status_msg)
 const struct err *presence_set(struct job *job, const struct presence_who *who,
                                enum presence_state state, const char *status_msg)
 {
-    struct presence_table *p = job->node->presence;
+    struct presence_table *p = job->users->presence;
     struct presence_change change;
     int64_t now = mono_ms();
     {
@@ -276,7 +277,7 @@ const struct err *presence_set(struct job *job, const struct presence_who *who,
 void presence_set_remote(struct job *job, int64_t user, const char *user_id,
                          enum presence_state state, const char *status_msg, int64_t last_active_ts)
 {
-    struct presence_table *p = job->node->presence;
+    struct presence_table *p = job->users->presence;
     int64_t now = mono_ms();
     LOCKED(&p->lock);
     struct presence_entry *e = entry_locked(p, user, user_id);
@@ -398,7 +399,7 @@ void presence_stop(struct presence_table *p)
 static void rooms_changed_locked(struct presence_table *p, const char *user_id)
 {
     int64_t user = 0;
-    if (intern_find(p->node->intern, INTERN_USER, user_id, &user) || !user)
+    if (intern_find(p->node->storage->intern, INTERN_USER, user_id, &user) || !user)
         return;
     struct presence_entry *e = map_get_int(&p->entries, user);
     if (e && e->shown.state != PRESENCE_OFFLINE)

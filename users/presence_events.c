@@ -1,4 +1,5 @@
 #include "users/presence_internal.h"
+#include "users/users.h"
 
 #include "base/clock.h"
 
@@ -51,7 +52,7 @@ void presence_add_event(const struct presence_row *r, struct buf *out)
 
 const struct err *presence_get(struct job *job, int64_t user, struct presence_row *ret)
 {
-    struct presence_table *p = job->node->presence;
+    struct presence_table *p = job->users->presence;
     bool found;
     {
         LOCKED(&p->lock);
@@ -70,7 +71,7 @@ const struct err *presence_get(struct job *job, int64_t user, struct presence_ro
 void presence_list_updates(struct job *job, int64_t since, int64_t until,
                            const struct presence_update **ret, size_t *ret_n)
 {
-    struct presence_table *p = job->node->presence;
+    struct presence_table *p = job->users->presence;
     size_t n = 0, k = 0;
     LOCKED(&p->lock);
     for (struct presence_entry *e = p->newest; e && e->shown.position > since; e = e->older)
@@ -148,10 +149,10 @@ const struct err *presence_add_events(struct job *job, struct session *s, int64_
                                       int64_t until, const struct event_filter *filter,
                                       const struct map *without, struct buf *out, size_t *ret_n)
 {
-    struct presence_table *p = job->node->presence;
+    struct presence_table *p = job->users->presence;
     struct reader r = {.user = session_user(s), .since = since, .until = until};
     *ret_n = 0;
-    bool may_have_joined = feed_user_position(job->node->feed, r.user) > since;
+    bool may_have_joined = feed_user_position(job->storage->feed, r.user) > since;
     if (!filter_wants_type(filter, "m.presence") ||
         (p->newest_position <= since && !may_have_joined))
         return NULL;
@@ -177,7 +178,7 @@ const struct err *presence_add_events(struct job *job, struct session *s, int64_
 
 void presence_add_room(struct job *job, int64_t room, const struct map *without, struct buf *out)
 {
-    struct presence_table *p = job->node->presence;
+    struct presence_table *p = job->users->presence;
     LOCKED(&p->lock);
     for (struct presence_entry *e = p->newest; e; e = e->older) {
         if (e->shown.state == PRESENCE_OFFLINE || !is_sent_in(e, &room, 1) ||

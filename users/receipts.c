@@ -17,7 +17,7 @@ struct read_event {
 static bool find_in_feed(struct job *job, const struct room *room, const char *event_id,
                          struct read_event *ret)
 {
-    struct feed *f = job->node->feed;
+    struct feed *f = job->storage->feed;
     const struct change *changes;
     size_t n;
     bool more;

@@ -49,7 +49,7 @@ static const struct err *read_feed(struct job *job, int64_t room, int64_t user, 
                                    int64_t until, struct receipt **ret, size_t *ret_n,
                                    bool *ret_done)
 {
-    struct feed *f = job->node->feed;
+    struct feed *f = job->storage->feed;
     const struct change *changes;
     size_t changes_n, n = 0;
     bool more;
@@ -157,7 +157,7 @@ static const struct err *read_newest(struct job *job, int64_t room, int64_t user
     struct receipt *list = NULL;
     size_t n = 0;
     bool done = false;
-    if (since && feed_covers(job->node->feed, since))
+    if (since && feed_covers(job->storage->feed, since))
         TRY(read_feed(job, room, user, since, until, &list, &n, &done));
     if (!done) {
         const struct receipt *rows;

@@ -1,4 +1,5 @@
 #include "users/session_internal.h"
+#include "users/users.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -127,7 +128,7 @@ static bool install(struct session_table *t, struct session *s, const struct mem
             session_watch_locked(t, rows[i].room, s);
     }
     s->recent_n = 0;
-    s->recent_from = feed_newest(t->node->feed);
+    s->recent_from = feed_newest(t->node->storage->feed);
     s->loading = false;
     return true;
 }
@@ -145,7 +146,7 @@ static const struct err *session_load(struct job *job, struct session *s)
         const struct member_row *rows;
         size_t n;
         TRY(members_of_user_and_forgotten(job_tx(job), s->user, &rows, &n));
-        if (install(job->node->sessions, s, rows, n, moves))
+        if (install(job->users->sessions, s, rows, n, moves))
             break;
     }
     return NULL;
@@ -164,13 +165,13 @@ static void hold_locked(struct job *job, struct session_table *t, struct session
 const struct err *session_open(struct job *job, int64_t user, const char *user_id,
                                struct session **ret)
 {
-    struct session_table *t = job->node->sessions;
+    struct session_table *t = job->users->sessions;
     lock_take(&t->lock);
     struct session *s = map_get_int(&t->sessions, user);
     bool is_new = !s;
     if (is_new) {
         /* Lets the feed listener find the user by id without the database. */
-        intern_remember(t->node->intern, INTERN_USER, user_id, user);
+        intern_remember(t->node->storage->intern, INTERN_USER, user_id, user);
         s = session_create(t, user);
         map_put_int(&t->sessions, user, s);
     }
@@ -185,7 +186,7 @@ const struct err *session_open(struct job *job, int64_t user, const char *user_i
 
 const struct err *session_find(struct job *job, int64_t user, struct session **ret)
 {
-    struct session_table *t = job->node->sessions;
+    struct session_table *t = job->users->sessions;
     lock_take(&t->lock);
     struct session *s = map_get_int(&t->sessions, user);
     if (s)

@@ -166,7 +166,7 @@ static void apply_membership_locked(struct session_table *t, const struct change
 {
     const struct event *e = change_state_event(c);
     int64_t user = 0;
-    if (intern_find(t->node->intern, INTERN_USER, e->state_key, &user) || !user)
+    if (intern_find(t->node->storage->intern, INTERN_USER, e->state_key, &user) || !user)
         return;
     struct session *s = map_get_int(&t->sessions, user);
     if (!s)
@@ -190,7 +190,7 @@ static void end_watch_locked(struct session_table *t, const struct change *c)
 {
     const struct event *e = change_state_event(c);
     int64_t user = 0;
-    if (intern_find(t->node->intern, INTERN_USER, e->state_key, &user) || !user)
+    if (intern_find(t->node->storage->intern, INTERN_USER, e->state_key, &user) || !user)
         return;
     struct session *s = map_get_int(&t->sessions, user);
     if (s && !session_is_joined(s, c->room))

@@ -1,4 +1,5 @@
 #include "users/typing.h"
+#include "users/users.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -162,7 +163,7 @@ void typing_set(struct typing *t, int64_t room, int64_t user, const char *user_i
         must_notify = changed = stop_locked(t, room, user);
     lock_release(&t->lock);
     if (changed)
-        session_wake_room(t->node->sessions, room);
+        session_wake_room(t->node->users->sessions, room);
     if (must_notify)
         typing_notify(t, room, user_id, starts);
 }
@@ -259,7 +260,7 @@ static void notify_ended(struct typing *t, struct ended *list, size_t n)
 {
     for (size_t i = 0; i < n; i++) {
         if (i == 0 || list[i].room != list[i - 1].room)
-            session_wake_room(t->node->sessions, list[i].room);
+            session_wake_room(t->node->users->sessions, list[i].room);
         typing_notify(t, list[i].room, list[i].user_id, false);
         free(list[i].user_id);
     }

@@ -1,6 +1,7 @@
 /* The cache of unread counts (unread_sums.c does the arithmetic): its readers, the changes of the
  * log that it applies to them, and loading them from the database. */
 #include "users/unread.h"
+#include "users/users.h"
 
 #include "base/mem.h"
 #include "rooms/account_cache.h"
@@ -102,7 +103,7 @@ static void unread_apply_member_locked(struct unread_cache *c, struct room_sums 
     int64_t user = 0;
     if (event_membership(e) == MEMBERSHIP_JOIN)
         return;
-    if (intern_find(c->node->intern, INTERN_USER, e->state_key, &user) || !user)
+    if (intern_find(c->node->storage->intern, INTERN_USER, e->state_key, &user) || !user)
         return;
     struct reader_sums *x = map_get_int(&r->readers, user);
     if (x)
@@ -155,7 +156,7 @@ void unread_cache_on_changes(void *ctx, const struct change *changes, size_t n)
     if (n)
         return;
     cache_forget_all_locked(&c->cache);
-    c->applied = feed_newest(c->node->feed);
+    c->applied = feed_newest(c->node->storage->feed);
 }
 
 /* ---- loading ---- */
@@ -172,7 +173,7 @@ static bool is_true(struct reader_sums *x, struct ignored_list *ignored)
 static bool unread_look_up(struct job *job, int64_t room, int64_t user,
                            struct ignored_list *ignored, struct standing *ret)
 {
-    struct unread_cache *c = job->node->unread;
+    struct unread_cache *c = job->users->unread;
     CACHE_LOCKED(&c->cache);
     struct reader_sums *x = unread_find_locked(c, room, user);
     bool is_known = x && is_true(x, ignored);
@@ -187,7 +188,7 @@ static const struct err *users_unread_load(struct job *job, struct room *room, i
                                            const char *user_id, struct ignored_list *ignored,
                                            struct standing *ret)
 {
-    struct unread_cache *c = job->node->unread;
+    struct unread_cache *c = job->users->unread;
     for (int i = 0; i < LOADS_MAX; i++) {
         cache_lock(&c->cache);
         struct reader_sums *x = unread_find_locked(c, room->id, user);
@@ -214,7 +215,7 @@ static const struct err *users_unread_load(struct job *job, struct room *room, i
 /* The event ids of the roots of threads that began while the room was in the cache. */
 static const struct err *unread_name_threads(struct job *job, struct room *room, struct standing *s)
 {
-    struct unread_cache *c = job->node->unread;
+    struct unread_cache *c = job->users->unread;
     for (size_t i = 0; i < s->threads_n; i++) {
         struct thread_standing *t = &s->threads[i];
         struct str id;
@@ -282,7 +283,7 @@ struct unread_cache *unread_cache_create(struct node *node)
     struct unread_cache *c = mem_zalloc(sizeof *c);
     cache_init(&c->cache, node->caches, &unread_kind, c);
     c->node = node;
-    c->applied = feed_newest(node->feed);
+    c->applied = feed_newest(node->storage->feed);
     return c;
 }
 

@@ -163,7 +163,7 @@ const struct err *unread_is_read(struct job *job, struct room *room, int64_t use
 {
     struct loading l = {.job = job, .room = room};
     struct standing s;
-    TRY(unread_load_load(&l, user, user_id, feed_position(job->node->feed), &s));
+    TRY(unread_load_load(&l, user, user_id, feed_position(job->storage->feed), &s));
     const struct thread_standing *t = e->thread ? unread_load_find_thread(&s, e->thread) : NULL;
     int64_t in_scope = t ? t->read_up_to : e->thread ? 0 : s.main_read_up_to;
     *ret_was_there = e->position > l.joined;

@@ -24,7 +24,7 @@ static void ask_add_server(struct ask *a, const char *name)
     for (size_t i = 0; i < a->servers_n; i++)
         if (strcmp(a->servers[i].name, name) == 0)
             return;
-    if (a->servers_n < ASKED_MAX && federation_may_contact(a->job->node->config, name))
+    if (a->servers_n < ASKED_MAX && federation_may_contact(a->job->config, name))
         a->servers[a->servers_n++].name = name;
 }
 

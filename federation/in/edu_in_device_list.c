@@ -62,7 +62,7 @@ static const struct err *ask_for_all(struct job *job, const struct remote_list *
     if (!l->exists)
         TRY(remote_lists_open(job_tx(job), &l->user, 1));
     TRY(remote_list_set_stale(job_tx(job), l->user));
-    device_watch_poke(job->node->federation->device_watch);
+    device_watch_poke(job->federation->device_watch);
     return NULL;
 }
 

@@ -19,7 +19,7 @@ static const struct err *take_readers(struct job *job, const char *origin, struc
     size_t n = 0, read_n = edu_read_receipts(job->arena, origin, readers, left, &list);
     for (size_t i = 0; i < read_n; i++) {
         list[n] = list[i];
-        TRY(intern_find(job->node->intern, INTERN_USER, list[n].user_id, &list[n].user));
+        TRY(intern_find(job->storage->intern, INTERN_USER, list[n].user_id, &list[n].user));
         n += list[n].user && room_membership(room, list[n].user) == MEMBERSHIP_JOIN;
     }
     if (!n)
@@ -27,7 +27,7 @@ static const struct err *take_readers(struct job *job, const char *origin, struc
     TRY(receipts_set_remote(job, room, list, n));
     for (size_t i = 0; i < n; i++)
         if (!list[i].event)
-            late_receipts_keep(job->node->federation->late_receipts, room->id, &list[i]);
+            late_receipts_keep(job->federation->late_receipts, room->id, &list[i]);
     return NULL;
 }
 

@@ -1,5 +1,6 @@
 /* Server-server API, "Typing Notifications". */
 #include "federation/in/edu_in.h"
+#include "users/users.h"
 
 #include "federation/in/edu_read.h"
 #include "rooms/room_cache.h"
@@ -17,10 +18,10 @@ const struct err *edu_in_typing(struct job *job, const char *origin, const json_
     TRY(edu_read_typing(origin, content, &t));
     TRY(room_get(job, t.room_id, &room));
     TRY(room_check_acl(job, room, origin));
-    TRY(intern_find(job->node->intern, INTERN_USER, t.user_id, &user));
+    TRY(intern_find(job->storage->intern, INTERN_USER, t.user_id, &user));
     if (!user)
         return err(ERR_FORBIDDEN, "%s is not in the room", t.user_id);
     TRY(room_need_joined(room, user));
-    typing_set(job->node->typing, room->id, user, t.user_id, t.typing ? TYPING_MS : 0);
+    typing_set(job->users->typing, room->id, user, t.user_id, t.typing ? TYPING_MS : 0);
     return NULL;
 }

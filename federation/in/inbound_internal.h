@@ -45,7 +45,7 @@ static inline void inbound_count(struct inbound *in, enum inbound_count what, si
 
 static inline struct inbound *inbound_of(const struct job *job)
 {
-    return job->node->federation->inbound;
+    return job->federation->inbound;
 }
 
 /* Accepts an event for a request that waits for the outcome. Events of large conflicts

@@ -141,7 +141,7 @@ static const struct err *pdu_find_signatures(struct task *t)
 
 static const struct err *pdu_check_servers(struct task *t)
 {
-    const struct config *c = t->job->node->config;
+    const struct config *c = t->job->config;
     for (size_t i = 0; i < t->n; i++)
         if (strcmp(t->signers[i].server, c->server_name) != 0 &&
             !federation_may_contact(c, t->signers[i].server))

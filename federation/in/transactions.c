@@ -205,7 +205,7 @@ static const struct err *transactions_note(struct job *job, struct part *p)
 static const struct err *keep_early(struct job *job, struct part *p)
 {
     p->is_decided =
-        early_pdus_keep(job->node->federation->early_pdus, p->room_id, p->origin, p->raw, p->n);
+        early_pdus_keep(job->federation->early_pdus, p->room_id, p->origin, p->raw, p->n);
     const struct room_version *v = p->room ? p->room->version : guess_version(p);
     for (size_t i = 0; i < p->n && p->is_decided; i++)
         transactions_find_id(v, p->raw[i], &p->results[i]);
@@ -425,7 +425,7 @@ static const struct err *take_early(struct job *job, const char *room_id,
         struct part p = early_part(job->arena, room_id, pdus, i, n);
         const struct err *e = take_early_part(job, &p);
         if (e) {
-            early_pdus_put_back(job->node->federation->early_pdus, room_id, pdus + i, n - i);
+            early_pdus_put_back(job->federation->early_pdus, room_id, pdus + i, n - i);
             return e;
         }
         i += p.n;
@@ -435,7 +435,7 @@ static const struct err *take_early(struct job *job, const char *room_id,
 
 void inbound_take_early(struct job *job, const char *room_id)
 {
-    struct federation *f = job->node->federation;
+    struct federation *f = job->federation;
     size_t n;
     const struct early_pdu *pdus = early_pdus_take(f->early_pdus, job->arena, room_id, &n);
     if (take_early(job, room_id, pdus, n))
@@ -446,7 +446,7 @@ void inbound_take_early(struct job *job, const char *room_id)
 const struct err *inbound_take_early_again(struct job *job, int64_t unused_a, int64_t unused_b,
                                            bool *ret_done)
 {
-    struct early_pdus *early = job->node->federation->early_pdus;
+    struct early_pdus *early = job->federation->early_pdus;
     const struct early_pdu *pdus;
     const char *room_id;
     size_t n;

@@ -52,30 +52,31 @@ static bool read_server(struct arena *a, const char *text, bool needs_key, struc
 
 /* ---- reading ---- */
 
-static void key_settings_add_own(struct arena *a, const struct node *s, const struct signing_key *k,
-                                 struct server_key *ret)
+static void key_settings_add_own(struct arena *a, const struct config *config,
+                                 const struct signing_key *k, struct server_key *ret)
 {
     *ret = (struct server_key){
-        .server = s->config->server_name,
+        .server = config->server_name,
         .key_id = k->id,
         .public_key = base64_encode(a, BASE64_STANDARD, k->public_, sizeof k->public_),
         .valid_until_ts = ALWAYS,
     };
 }
 
-static void read_own(struct arena *a, const struct node *s, struct key_settings *ret)
+static void read_own(struct arena *a, const struct config *config, const struct signing_keys *own,
+                     struct key_settings *ret)
 {
-    const struct config_list *old = &s->config->old_signing_keys;
-    struct server_key *keys = arena_alloc_array(a, 1 + s->further_keys_n + old->n, sizeof *keys);
+    const struct config_list *old = &config->old_signing_keys;
+    struct server_key *keys = arena_alloc_array(a, 1 + own->further_n + old->n, sizeof *keys);
     size_t n = 0;
-    key_settings_add_own(a, s, &s->signing_key, &keys[n++]);
-    for (size_t i = 0; i < s->further_keys_n; i++)
-        key_settings_add_own(a, s, &s->further_keys[i], &keys[n++]);
+    key_settings_add_own(a, config, &own->current, &keys[n++]);
+    for (size_t i = 0; i < own->further_n; i++)
+        key_settings_add_own(a, config, &own->further[i], &keys[n++]);
     ret->own_in_use = n;
     for (size_t i = 0; i < old->n; i++) {
         if (!key_settings_read_key(a, str_of(old->items[i]), true, &keys[n]))
             continue;
-        keys[n++].server = s->config->server_name;
+        keys[n++].server = config->server_name;
     }
     ret->own = keys;
     ret->own_n = n;
@@ -93,12 +94,14 @@ static const struct server_key *key_settings_read_servers(struct arena *a,
     return keys;
 }
 
-void key_settings_read(struct arena *a, const struct node *s, struct key_settings *ret)
+void key_settings_read(struct arena *a, const struct config *config, const struct signing_keys *own,
+                       struct key_settings *ret)
 {
-    const struct config *c = s->config;
-    read_own(a, s, ret);
-    ret->pinned = key_settings_read_servers(a, &c->federation_pinned_keys, true, &ret->pinned_n);
-    ret->notaries = key_settings_read_servers(a, &c->trusted_key_servers, false, &ret->notaries_n);
+    read_own(a, config, own, ret);
+    ret->pinned =
+        key_settings_read_servers(a, &config->federation_pinned_keys, true, &ret->pinned_n);
+    ret->notaries =
+        key_settings_read_servers(a, &config->trusted_key_servers, false, &ret->notaries_n);
 }
 
 /* ---- finding ---- */

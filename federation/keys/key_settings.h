@@ -16,7 +16,8 @@ struct key_settings {
 };
 
 /* The settings are well-formed: key_settings_check() has checked them. All in the arena. */
-void key_settings_read(struct arena *a, const struct node *s, struct key_settings *ret);
+void key_settings_read(struct arena *a, const struct config *config, const struct signing_keys *own,
+                       struct key_settings *ret);
 
 /* Whether the server's keys are fixed. Then *ret_key is the wanted one, or NULL if there is none
  * that is valid at that time (0: at any). */

@@ -21,7 +21,7 @@ struct keyring *keyring_create(struct node *node)
     k->node = node;
     k->arena = arena_create();
     key_table_init(&k->table, node->caches);
-    key_settings_read(k->arena, node, &k->settings);
+    key_settings_read(k->arena, node->config, node->keys, &k->settings);
     cond_init(&k->queued);
     cond_init(&k->answered);
     return k;
@@ -127,7 +127,7 @@ static const struct err *keyring_load(struct keyring *k, struct job *job,
 
 const struct err *keyring_find_here(struct job *job, struct key_wanted_of *wanted, size_t n)
 {
-    struct keyring *k = job->node->federation ? job->node->federation->keyring : NULL;
+    struct keyring *k = job->federation ? job->federation->keyring : NULL;
     for (size_t i = 0; i < n; i++)
         wanted[i].ret_key = NULL;
     if (!k)
@@ -217,9 +217,9 @@ static const struct err *keys_keyring_find(struct job *job, struct key_wanted_of
                                            enum haste haste, int64_t wait_ms)
 {
     TRY(keyring_find_here(job, wanted, n));
-    if (!job->node->federation)
+    if (!job->federation)
         return NULL;
-    struct keyring *k = job->node->federation->keyring;
+    struct keyring *k = job->federation->keyring;
     struct open_servers o = open_servers(k, job->arena, wanted, n);
     if (!o.n)
         return NULL;
@@ -249,11 +249,11 @@ static void ask_ahead(struct keyring *k, const struct key_wanted_of *w)
 const struct err *keyring_find_caller(struct job *job, struct key_wanted_of *wanted, size_t n)
 {
     TRY(keys_keyring_find(job, wanted, n, HASTE_CALLER, WAIT_CALLER_MS));
-    if (!job->node->federation)
+    if (!job->federation)
         return NULL;
     for (size_t i = 0; i < n; i++)
         if (wanted[i].ret_key)
-            ask_ahead(job->node->federation->keyring, &wanted[i]);
+            ask_ahead(job->federation->keyring, &wanted[i]);
     return NULL;
 }
 

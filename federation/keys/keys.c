@@ -28,17 +28,16 @@ static json_t *old_keys(const struct key_settings *k)
 
 const struct err *federation_own_keys(struct job *job, json_t **ret)
 {
-    const struct node *s = job->node;
     struct key_settings k;
-    key_settings_read(job->arena, s, &k);
-    int64_t until = now_ms() + s->config->key_refresh_interval_ms;
+    key_settings_read(job->arena, job->config, job->keys, &k);
+    int64_t until = now_ms() + job->config->key_refresh_interval_ms;
     json_t *keys = json_keep(
-        job->arena, json_pack("{s:s, s:I, s:o, s:o}", "server_name", s->config->server_name,
+        job->arena, json_pack("{s:s, s:I, s:o, s:o}", "server_name", job->config->server_name,
                               "valid_until_ts", (json_int_t)until, "verify_keys", keys_in_use(&k),
                               "old_verify_keys", old_keys(&k)));
-    TRY(sign_json(keys, s->config->server_name, &s->signing_key));
-    for (size_t i = 0; i < s->further_keys_n; i++)
-        TRY(sign_json(keys, s->config->server_name, &s->further_keys[i]));
+    TRY(sign_json(keys, job->config->server_name, &job->keys->current));
+    for (size_t i = 0; i < job->keys->further_n; i++)
+        TRY(sign_json(keys, job->config->server_name, &job->keys->further[i]));
     *ret = keys;
     return NULL;
 }

@@ -10,6 +10,7 @@
 #include "federation/peer/request.h"
 #include "federation/routes.h"
 #include "matrix/id.h"
+#include "rooms/rooms.h"
 
 enum {
     SERVERS_MAX = 200,
@@ -33,7 +34,7 @@ struct queries {
 static void add_query(struct job *job, struct queries *q, const char *server, int64_t min,
                       const json_t *key_ids)
 {
-    const struct config *c = job->node->config;
+    const struct config *c = job->config;
     if (strcmp(server, c->server_name) == 0)
         q->about_us = true;
     else if (id_is_server_name(str_of(server)) && federation_may_contact(c, server))
@@ -97,7 +98,7 @@ static void notary_refresh(struct request *rq, const char *const *servers, size_
 {
     struct job *job = rq->job;
     if (!request_charge(rq, RATE_REMOTE, (int)n)) /* otherwise stored responses are used */
-        keyring_refresh(job->node->federation->keyring, servers, n, TIMEOUT_MS);
+        keyring_refresh(job->federation->keyring, servers, n, TIMEOUT_MS);
 }
 
 /* ---- the answer ---- */
@@ -108,7 +109,7 @@ static const struct err *notary_add_stored(struct job *job, json_t *list,
     json_t *answer;
     if (!q->stored || json_read_own(job->arena, q->stored->json, &answer))
         return NULL;
-    TRY(sign_json(answer, job->node->config->server_name, &job->node->signing_key));
+    TRY(sign_json(answer, job->config->server_name, &job->keys->current));
     json_array_append(list, answer);
     return NULL;
 }

@@ -105,7 +105,7 @@ static const struct err *edu_out_devices_add_device(struct device_list_edus *d,
 {
     buf_auto struct buf b = {0};
     const struct public_key *k = edu_out_devices_find_key(d, c->user, KEY_DEVICE, c->device_id);
-    struct epochs *epochs = d->job->node->epochs;
+    struct epochs *epochs = d->job->storage->epochs;
     edu_out_devices_add_user(&b, c->user_id);
     BUF_LIT(&b, ",\"device_id\":");
     buf_add_json_string(&b, str_of(c->device_id));
@@ -196,7 +196,7 @@ const struct err *edu_out_device_lists(struct job *job, const char *server, int6
     size_t rooms_n;
     struct device_list_edus d = {.job = job,
                                  .requester.sees_names =
-                                     job->node->config->allow_device_name_lookup_over_federation,
+                                     job->config->allow_device_name_lookup_over_federation,
                                  .list = list};
     TRY(server_rooms(job_tx(job), server, &rooms, &rooms_n));
     TRY(add_joiners(&d, rooms, rooms_n, from, until));

@@ -1,5 +1,6 @@
 /* m.presence of our users (server-server-api, "Presence"). */
 #include "federation/out/edu_out.h"
+#include "users/users.h"
 
 #include "base/clock.h"
 #include "matrix/id.h"
@@ -62,7 +63,7 @@ const struct err *edu_out_presence(struct job *job, const char *server, int64_t 
     const struct presence_update *list;
     size_t n, in_edu = 0;
     buf_auto struct buf pushes = {0};
-    if (!job->node->presence)
+    if (!job->users->presence)
         return NULL;
     presence_list_updates(job, from, *until, &list, &n);
     for (size_t i = 0; i < n; i++) {

@@ -95,7 +95,7 @@ static const struct err *edu_out_receipt_find_rooms(struct job *job, const char 
 {
     const int64_t *ids;
     size_t ids_n, n = 0;
-    if (!sender_receipt_rooms(job, job->node->federation->sender, server, from, &ids, &ids_n))
+    if (!sender_receipt_rooms(job, job->federation->sender, server, from, &ids, &ids_n))
         TRY(server_rooms(job_tx(job), server, &ids, &ids_n));
     struct room **list = arena_alloc_array(job->arena, ids_n + 1, sizeof *list);
     for (size_t i = 0; i < ids_n; i++) {

@@ -1,4 +1,5 @@
 #include "federation/out/sender_internal.h"
+#include "users/users.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -247,9 +248,9 @@ struct sender *sender_create(struct node *node)
     s->ready.last = &s->ready.first;
     s->retries.last = &s->retries.first;
     s->last_unresolved = &s->unresolved;
-    s->heard = s->presence_position = feed_position(node->feed);
+    s->heard = s->presence_position = feed_position(node->storage->feed);
     s->must_scan = s->must_look = true;
-    typing_listen(node->typing, sender_on_typing, s);
+    typing_listen(node->users->typing, sender_on_typing, s);
     return s;
 }
 

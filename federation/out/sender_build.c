@@ -284,7 +284,7 @@ static void name_transaction(struct plan *p, struct job *job, char ret[static 32
     }
     parts[n++] =
         str_of(arena_printf(job->arena, "%lld %lld %llx", (long long)p->from, (long long)p->until,
-                            (long long)epochs_at(job->node->epochs, p->until)));
+                            (long long)epochs_at(job->storage->epochs, p->until)));
     for (size_t i = 0; i < p->pdus_n; i++)
         parts[n++] = str_of(p->pdus[i].event->event_id);
     for (size_t i = 0; i < p->durable_n; i++)

@@ -3,6 +3,7 @@
 #include "federation/federation.h"
 #include "federation/out/sender_internal.h"
 #include "federation/peer/answers.h"
+#include "users/users.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -136,7 +137,7 @@ static bool target_of(const struct sender *s, const struct event *e,
 /* A server that joins a room is sent the presence of our users there. */
 static void mark_presence_of_room(struct sender *s, const struct change *c, const char *server)
 {
-    if (!s->node->presence || event_membership(c->event.event) != MEMBERSHIP_JOIN ||
+    if (!s->node->users->presence || event_membership(c->event.event) != MEMBERSHIP_JOIN ||
         room_server_joined(s->node, c->room, server) != 1)
         return;
     LOCKED(&s->lock);
@@ -251,7 +252,7 @@ void sender_on_changes(void *ctx, const struct change *changes, size_t n)
         is_asked |= changes[i].local.is_asked;
     }
     LOCKED(&s->lock);
-    s->heard = n ? changes[n - 1].position : feed_newest(s->node->feed);
+    s->heard = n ? changes[n - 1].position : feed_newest(s->node->storage->feed);
     if (!n) { /* changes were missed: nothing is sent until the scan has run */
         s->has_scanned = false;
         is_asked = true;
@@ -300,7 +301,7 @@ static const struct err *list_servers_at(struct job *job, struct room *room, int
     const char **list = arena_alloc_array(job->arena, now_n + changed_n + 1, sizeof *list);
     for (size_t i = 0; i < changed_n; i++) {
         map_put(&moved, str_of(changed[i].name), (void *)&changed[i]);
-        if (changed[i].was_there && strcmp(changed[i].name, job->node->config->server_name) != 0)
+        if (changed[i].was_there && strcmp(changed[i].name, job->config->server_name) != 0)
             list[n++] = changed[i].name;
     }
     for (size_t i = 0; i < now_n; i++)
@@ -430,10 +431,10 @@ static const struct err *spread_presence(struct job *job, struct presence_mark *
 /* Once a second, so that many changes at once cost each server a transaction or two. */
 const struct err *sender_spread_presence(struct sender *s, struct job *job)
 {
-    struct presence_mark m = {s, s->presence_position, feed_position(s->node->feed)};
-    if (!s->node->presence)
+    struct presence_mark m = {s, s->presence_position, feed_position(s->node->storage->feed)};
+    if (!s->node->users->presence)
         return NULL;
-    if (feed_kind_position(s->node->feed, CHANGE_PRESENCE) > m.from)
+    if (feed_kind_position(s->node->storage->feed, CHANGE_PRESENCE) > m.from)
         TRY(spread_presence(job, &m));
     s->presence_position = m.to;
     return NULL;

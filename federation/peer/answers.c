@@ -163,14 +163,14 @@ static void answers_end(struct answers *a, const char *server)
 
 const struct err *federation_question_begin(struct job *job, const char *server)
 {
-    return answers_begin(job->node->federation->answers, server)
+    return answers_begin(job->federation->answers, server)
                ? NULL
                : err_unavailable(RETRY_AFTER_MS, "too many questions wait for %s", server);
 }
 
 void federation_question_end(struct job *job, const char *server)
 {
-    answers_end(job->node->federation->answers, server);
+    answers_end(job->federation->answers, server);
 }
 
 const struct err *federation_question(struct job *job, const struct fed_request *r,

@@ -19,7 +19,7 @@ static bool candidates_has(const struct candidates *c, const char *server)
 
 static void candidates_add(struct job *job, struct candidates *c, struct str server)
 {
-    const struct config *config = job->node->config;
+    const struct config *config = job->config;
     if (!id_is_server_name(server) || str_is(server, config->server_name))
         return;
     const char *name = str_dup(job->arena, server);
@@ -48,7 +48,7 @@ static const struct err *add_inviter(struct job *job, struct room *room, const c
     int64_t user;
     const struct stored_event *e = NULL;
     struct str stripped;
-    TRY(intern_find(job->node->intern, INTERN_USER, user_id, &user));
+    TRY(intern_find(job->storage->intern, INTERN_USER, user_id, &user));
     struct room_member member = user ? room_member(room, user) : (struct room_member){0};
     if (member.membership == MEMBERSHIP_NONE)
         return NULL;

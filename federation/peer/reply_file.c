@@ -51,10 +51,9 @@ static const struct err *reply_file_ask(struct job *job, const struct fed_reques
 const struct err *federation_request_file(struct job *job, const struct fed_request *r,
                                           struct str *ret)
 {
-    int fd = open(job->node->config->data_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int fd = open(job->config->data_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
-        return err_internal("a file for a reply in %s: %s", job->node->config->data_dir,
-                            strerror(errno));
+        return err_internal("a file for a reply in %s: %s", job->config->data_dir, strerror(errno));
     const struct err *e = reply_file_ask(job, r, fd, ret);
     close(fd);
     return e;

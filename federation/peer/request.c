@@ -61,16 +61,17 @@ static const char *const *headers_of(struct job *job, const struct fed_request *
     if (content.n)
         headers[n++] = "Content-Type: application/json";
     if (!r->unsigned_)
-        headers[n++] = arena_printf(
-            job->arena, "Authorization: %s",
-            xmatrix_header(job->arena, job->node, r->server, r->method, r->path, content));
+        headers[n++] =
+            arena_printf(job->arena, "Authorization: %s",
+                         xmatrix_header(job->arena, job->config->server_name, &job->keys->current,
+                                        r->server, r->method, r->path, content));
     return headers;
 }
 
 static const struct err *request_check_allowed(const struct job *job, const struct fed_request *r)
 {
-    const struct federation *f = job->node->federation;
-    if (!federation_may_contact(job->node->config, r->server))
+    const struct federation *f = job->federation;
+    if (!federation_may_contact(job->config, r->server))
         return err(ERR_FORBIDDEN, "This server does not federate with %.150s", r->server);
     if (!f)
         return err_unavailable(5000, "federation is not running");
@@ -84,7 +85,7 @@ static const struct err *request_check_allowed(const struct job *job, const stru
 static const struct err *send_request(struct job *job, const struct fed_request *r,
                                       struct http_answer *ret)
 {
-    struct federation *f = job->node->federation;
+    struct federation *f = job->federation;
     int64_t timeout = r->timeout_ms ? r->timeout_ms : TIMEOUT_MS, began = mono_ms();
     struct server_endpoint to;
     struct str body = {0};
@@ -143,10 +144,10 @@ const struct err *federation_exchange(struct job *job, const struct fed_request 
     assert(!job->tx.in_transaction); /* no connection may be held while waiting for other servers */
     TRY(request_check_allowed(job, r));
     const struct err *e = send_request(job, r, &answer);
-    request_note_outcome(job->node->federation, r, e, answer.status);
+    request_note_outcome(job->federation, r, e, answer.status);
     TRY(e);
     fed_reply_read(job->arena, &answer, !r->no_tree || answer.status / 100 != 2, ret);
-    note_pause(job->node->federation, r, ret);
+    note_pause(job->federation, r, ret);
     return NULL;
 }
 

@@ -24,20 +24,21 @@ void xmatrix_signed_bytes(struct buf *ret, const struct xmatrix_request *r)
     buf_add_char(ret, '}');
 }
 
-const char *xmatrix_header(struct arena *a, const struct node *s, const char *server,
-                           enum http_method method, const char *target, struct str content)
+const char *xmatrix_header(struct arena *a, const char *origin, const struct signing_key *key,
+                           const char *server, enum http_method method, const char *target,
+                           struct str content)
 {
     const struct xmatrix_request r = {
         .method = http_method_names[method],
         .target = target,
-        .origin = s->config->server_name,
+        .origin = origin,
         .destination = server,
         .content = content,
     };
     char signature[SIGNATURE_BASE64 + 1];
     buf_auto struct buf b = {0};
     xmatrix_signed_bytes(&b, &r);
-    sign_bytes(&s->signing_key, buf_str(&b), signature);
+    sign_bytes(key, buf_str(&b), signature);
     return arena_printf(a, "X-Matrix origin=\"%s\",destination=\"%s\",key=\"%s\",sig=\"%s\"",
-                        r.origin, r.destination, s->signing_key.id, signature);
+                        r.origin, r.destination, key->id, signature);
 }

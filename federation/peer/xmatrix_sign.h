@@ -14,7 +14,8 @@ struct xmatrix_request {
 void xmatrix_signed_bytes(struct buf *ret, const struct xmatrix_request *r);
 /* The value of our own Authorization header. content: the canonical bytes of the body; n == 0 if
  * there is none. */
-const char *xmatrix_header(struct arena *a, const struct node *s, const char *server,
-                           enum http_method method, const char *target, struct str content);
+const char *xmatrix_header(struct arena *a, const char *origin, const struct signing_key *key,
+                           const char *server, enum http_method method, const char *target,
+                           struct str content);
 
 #endif

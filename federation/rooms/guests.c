@@ -82,7 +82,7 @@ static const struct err *look_at_all(struct job *job, int64_t unused_a, int64_t 
     size_t n;
     TRY(members_rooms_with_guests(job_tx(job), &rooms, &n));
     for (size_t i = 0; i < n; i++)
-        watch_room(job->node->federation->guest_watch, rooms[i]);
+        watch_room(job->federation->guest_watch, rooms[i]);
     *ret_done = true;
     return NULL;
 }

@@ -1,4 +1,5 @@
 #include "federation/rooms/handshake.h"
+#include "rooms/rooms.h"
 
 #include "base/clock.h"
 #include "federation/peer/path.h"
@@ -130,7 +131,7 @@ static const struct err *complete(struct handshake *h, const json_t *event)
     TRY(handshake_read_place(h->job->arena, h->version, event, &t));
     TRY(handshake_make_content(h, json_object_get(event, "content"), &t.content));
     struct event *made;
-    TRY(event_build(h->version, &t, node->config->server_name, &node->signing_key, &made));
+    TRY(event_build(h->version, &t, node->config->server_name, &node->keys->current, &made));
     h->event = event_keep(h->job->arena, made);
     return check_made(h->event);
 }

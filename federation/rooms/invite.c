@@ -11,6 +11,7 @@
 #include "federation/rooms/invite_state.h"
 #include "matrix/id.h"
 #include "rooms/accept/accept.h"
+#include "rooms/rooms.h"
 #include "rooms/write/template.h"
 
 enum { INVITE_TIMEOUT_MS = 30 * 1000, SIGNATURES_MAX = 8, LARGE_WAIT_MS = 10 * 1000 };
@@ -43,7 +44,7 @@ static const struct err *invite_make_event(struct invite *i, const json_t *conte
                                .origin_server_ts = now_ms()};
     TRY(handshake_read_place(i->job->arena, i->room->version, template, &t));
     struct event *made;
-    TRY(event_build(i->room->version, &t, node->config->server_name, &node->signing_key, &made));
+    TRY(event_build(i->room->version, &t, node->config->server_name, &node->keys->current, &made));
     i->event = event_keep(i->job->arena, made);
     return NULL;
 }
@@ -175,7 +176,7 @@ const struct err *federation_invite(struct job *job, struct room *room, const st
     struct invite i = {.job = job, .room = room, .author = author, .target = target};
     const struct event *signed_;
     i.server = str_dup(job->arena, id_server(str_of(target)));
-    if (!federation_may_contact(job->node->config, i.server))
+    if (!federation_may_contact(job->config, i.server))
         return err(ERR_FORBIDDEN,
                    "Users of %s cannot be invited: this server does not federate with it",
                    i.server);

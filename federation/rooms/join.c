@@ -126,7 +126,7 @@ static const struct err *enter(const struct join *j, const struct state_reply *r
         join_add_servers(j, remote, &entry);
     TRY(room_join_remote(j->job, &entry, &room));
     if (room_is_partial(room) && (entry.is_partial || room_resync(j->job, room, state)))
-        resync_room_later(j->job->node->federation, room->id);
+        resync_room_later(j->job->federation, room->id);
     return NULL;
 }
 
@@ -222,7 +222,7 @@ static const struct err *join_locked(struct join *j, const struct via *via,
     const struct err *e = candidates_ask(&candidates, JOIN_TIME_MS, join_through, j);
     /* Cached answers about the room may be wrong, or were given to a server outside the room. */
     for (size_t i = 0; i < candidates.n; i++)
-        answers_forget(j->job->node->federation->answers, candidates.servers[i]);
+        answers_forget(j->job->federation->answers, candidates.servers[i]);
     TRY(e);
     *ret_event_id = j->hand.event->event_id;
     return NULL;
@@ -232,7 +232,7 @@ const struct err *federation_join(struct job *job, const char *room_id, const st
                                   const struct author *author, const json_t *content,
                                   const char **ret_event_id)
 {
-    struct keyed_lock *locks = job->node->federation->joins;
+    struct keyed_lock *locks = job->federation->joins;
     struct join j = {.job = job,
                      .hand = {.job = job,
                               .room_id = room_id,
@@ -242,7 +242,7 @@ const struct err *federation_join(struct job *job, const char *room_id, const st
                               .not_again = via->not_again}};
     if (!keyed_lock_take(locks, room_id, author->user_id, mono_ms() + WAIT_FOR_OTHER_MS))
         return err(ERR_CONNECTION_TIMEOUT, "Another user is still joining the room; try again");
-    early_pdus_begin(job->node->federation->early_pdus, room_id);
+    early_pdus_begin(job->federation->early_pdus, room_id);
     const struct err *e = join_locked(&j, via, ret_event_id);
     inbound_take_early(job, room_id);
     keyed_lock_release(locks, room_id);
@@ -251,5 +251,5 @@ const struct err *federation_join(struct job *job, const char *room_id, const st
 
 bool federation_join_is_under_way(struct job *job, const char *room_id)
 {
-    return keyed_lock_is_taken(job->node->federation->joins, room_id);
+    return keyed_lock_is_taken(job->federation->joins, room_id);
 }

@@ -1,6 +1,7 @@
 /* Rejects invites to rooms that we are not in, and withdraws knocks on them (server-server-api,
  * "Leaving Rooms (Rejecting Invites)"). */
 #include "federation/rooms/leave.h"
+#include "rooms/rooms.h"
 
 #include "base/clock.h"
 #include "federation/federation.h"
@@ -69,8 +70,7 @@ static const struct err *make_alone(struct job *job, const struct room *room,
                                .auth_events = follows,
                                .auth_n = 1};
     struct event *made;
-    TRY(event_build(room->version, &t, job->node->config->server_name, &job->node->signing_key,
-                    &made));
+    TRY(event_build(room->version, &t, job->config->server_name, &job->keys->current, &made));
     *ret = event_keep(job->arena, made);
     return NULL;
 }
@@ -99,8 +99,8 @@ static const struct err *leave_pending(struct job *job, struct room *room,
     TRY(pending_leaves_add(job_tx(job), room->id, author->user, json_text(content, "reason"),
                            c->servers, c->n));
     TRY(leave_alone(job, room, author, content));
-    if (job->node->federation) /* after a command the server sends it at its next start */
-        leave_send_later(job->node->federation, room->id, author->user);
+    if (job->federation) /* after a command the server sends it at its next start */
+        leave_send_later(job->federation, room->id, author->user);
     return NULL;
 }
 
@@ -190,7 +190,7 @@ static const struct err *leave_send_task(struct job *job, int64_t room_id, int64
     *ret_done = !absent;
     if (*ret_done)
         return NULL;
-    TRY(intern_name(job->node->intern, INTERN_USER, user, &author.user_id));
+    TRY(intern_name(job->storage->intern, INTERN_USER, user, &author.user_id));
     const struct err *e = NULL;
     if (room && room_membership(room, user) == MEMBERSHIP_LEAVE &&
         now_ms() - absent->since_ts < send_for_ms)
@@ -214,7 +214,7 @@ const struct err *leave_find_interrupted(struct job *job, int64_t unused_a, int6
     size_t n;
     TRY(pending_leaves_list(job_tx(job), &leaves, &n));
     for (size_t i = 0; i < n; i++)
-        leave_send_later(job->node->federation, leaves[i].room, leaves[i].user);
+        leave_send_later(job->federation, leaves[i].room, leaves[i].user);
     *ret_done = true;
     return NULL;
 }

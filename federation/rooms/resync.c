@@ -62,12 +62,12 @@ static const struct err *complete_room(struct job *job, int64_t id, int64_t unus
     *ret_done = !p || !room || !room_is_partial(room);
     if (*ret_done)
         return NULL;
-    const struct config *config = job->node->config;
+    const struct config *config = job->config;
     const struct err *e = p->resident ? complete_from(job, p, room, p->resident)
                                       : err(ERR_NOT_FOUND, "no server of the room is known");
     for (size_t i = 0; e && i < p->servers_n && i < ASK_MAX; i++) {
         const char *server = p->servers[i];
-        if (tasks_are_stopping(job->node->federation->tasks))
+        if (tasks_are_stopping(job->federation->tasks))
             return e;
         if ((p->resident && strcmp(server, p->resident) == 0) ||
             !federation_may_contact(config, server))
@@ -89,7 +89,7 @@ const struct err *resync_find_interrupted(struct job *job, int64_t unused_a, int
     size_t n;
     TRY(rooms_partial_list(job_tx(job), &rooms, &n));
     for (size_t i = 0; i < n; i++)
-        resync_room_later(job->node->federation, rooms[i].room);
+        resync_room_later(job->federation, rooms[i].room);
     *ret_done = true;
     return NULL;
 }

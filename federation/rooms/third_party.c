@@ -42,7 +42,7 @@ const struct err *third_party_exchange(struct job *job, const char *room_id, con
     struct str server = id_server(str_of(sender));
     const char *name = str_dup(job->arena, server);
     struct candidates c = {.servers = {name}, .n = 1};
-    if (!id_is_user(str_of(sender)) || !federation_may_contact(job->node->config, name))
+    if (!id_is_user(str_of(sender)) || !federation_may_contact(job->config, name))
         return err(ERR_FORBIDDEN,
                    "The invite is from a server with which this one does not federate");
     json_t *body = json_keep(
@@ -116,7 +116,7 @@ static const struct err *put_exchange(struct request *rq, struct reply *rp)
     json_t *content = NULL;
     TRY(read_request(rq, &author.user_id, &target, &third_party));
     TRY(resident_room(rq, &room));
-    TRY(intern_find(job->node->intern, INTERN_USER, author.user_id, &author.user));
+    TRY(intern_find(job->storage->intern, INTERN_USER, author.user_id, &author.user));
     if (!author.user)
         return err(ERR_FORBIDDEN, "There is no user %s", author.user_id);
     TRY(third_party_make_content(job, room, third_party, &content));

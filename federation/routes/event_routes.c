@@ -97,7 +97,7 @@ static void begin_transaction(const struct request *rq, struct buf *out)
 {
     const struct job *job = rq->job;
     BUF_LIT(out, "{\"origin\":");
-    buf_add_json_string(out, str_of(job->node->config->server_name));
+    buf_add_json_string(out, str_of(job->config->server_name));
     buf_printf(out, ",\"origin_server_ts\":%lld,\"pdus\":[", (long long)now_ms());
 }
 

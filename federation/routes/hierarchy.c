@@ -27,7 +27,7 @@ static const struct err *hierarchy_find_room(struct job *job, const char *room_i
                                              struct room **ret)
 {
     TRY(room_find(job, room_id, ret));
-    if (*ret && !room_has_server(*ret, job->node->config->server_name))
+    if (*ret && !room_has_server(*ret, job->config->server_name))
         *ret = NULL;
     return NULL;
 }

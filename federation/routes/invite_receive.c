@@ -10,6 +10,7 @@
 #include "matrix/json_scan.h"
 #include "rooms/accept/remote_join.h"
 #include "rooms/room_cache.h"
+#include "rooms/rooms.h"
 #include "rooms/write/membership.h"
 #include "storage/users/users.h"
 
@@ -85,8 +86,7 @@ static const struct err *invite_receive_take(struct invitation *i, const struct 
     TRY(invite_receive_read_event(i));
     TRY(charge_sender(i));
     TRY(check_invitee(i));
-    TRY(event_add_signature(i->event, job->node->config->server_name, &job->node->signing_key,
-                            &signed_));
+    TRY(event_add_signature(i->event, job->config->server_name, &job->keys->current, &signed_));
     *ret = event_keep(i->rq->arena, signed_);
     return invite_receive_keep(i, *ret);
 }

@@ -31,7 +31,7 @@ static const struct err *reply_template(struct request *rq, struct reply *rp, st
                                .content = str_of(json_write(rq->arena, content))};
     json_t *event;
     TRY(room_template(job, room, user_id, &wanted, &event));
-    json_object_set_new(event, "origin", json_string(job->node->config->server_name));
+    json_object_set_new(event, "origin", json_string(job->config->server_name));
     return reply_json(rp, 200, "{s:s, s:O}", "room_version", room->version->id, "event", event);
 }
 
@@ -42,7 +42,7 @@ static const struct err *make_membership_find(struct request *rq, struct room **
     *ret_user_id = request_param(rq, "user");
     TRY(resident_need_own_user(rq, *ret_user_id));
     TRY(resident_room(rq, ret_room));
-    return intern_find(job->node->intern, INTERN_USER, *ret_user_id, ret_user);
+    return intern_find(job->storage->intern, INTERN_USER, *ret_user_id, ret_user);
 }
 
 /* In a restricted room a user without an invite needs an authorising user. */

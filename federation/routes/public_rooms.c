@@ -73,7 +73,7 @@ static const struct err *public_rooms_answer(struct request *rq, struct reply *r
                                              const struct public_rooms *q)
 {
     struct job *job = rq->job;
-    if (!job->node->config->allow_public_rooms_over_federation)
+    if (!job->config->allow_public_rooms_over_federation)
         return err(ERR_FORBIDDEN,
                    "This server does not share its room directory with other servers");
     return public_rooms_list(job, q, rp);

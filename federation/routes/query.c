@@ -39,7 +39,7 @@ static const struct err *query_get_profile(struct request *rq, struct reply *rp)
     const char *user_id, *field = request_query(rq, "field");
     const json_t *profile;
     TRY(need_query(rq, "user_id", &user_id));
-    if (!job->node->config->allow_profile_lookup_over_federation)
+    if (!job->config->allow_profile_lookup_over_federation)
         return err(ERR_FORBIDDEN,
                    "This server does not share its users' profiles with other servers");
     if (!id_is_user(str_of(user_id)) || id_is_remote(job->node, user_id))

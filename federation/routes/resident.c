@@ -1,4 +1,5 @@
 #include "federation/routes/resident.h"
+#include "rooms/rooms.h"
 
 #include "federation/in/inbound_internal.h"
 #include "federation/in/pdu.h"
@@ -78,10 +79,9 @@ static const struct err *authorise(struct job *job, struct room *room, const str
     struct event *with_ours;
     struct basis on;
     basis_init(&on, job, room);
-    TRY(intern_find(job->node->intern, INTERN_USER, e->sender, &user));
+    TRY(intern_find(job->storage->intern, INTERN_USER, e->sender, &user));
     TRY(restricted_check_remote(&on, user));
-    TRY(event_add_signature(e, job->node->config->server_name, &job->node->signing_key,
-                            &with_ours));
+    TRY(event_add_signature(e, job->config->server_name, &job->keys->current, &with_ours));
     *ret = event_keep(job->arena, with_ours);
     return NULL;
 }

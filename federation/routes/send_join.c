@@ -191,7 +191,7 @@ static const struct err *write_answer(struct answer *a)
     struct job *job = a->rq->job;
     struct buf *b = &a->rp->body;
     BUF_LIT(b, "{\"origin\":");
-    buf_add_json_string(b, str_of(job->node->config->server_name));
+    buf_add_json_string(b, str_of(job->config->server_name));
     BUF_LIT(b, ",\"members_omitted\":");
     buf_add_text(b, a->omits_members ? "true" : "false");
     BUF_LIT(b, ",\"event\":");
@@ -215,7 +215,7 @@ static void list_servers(struct answer *a)
     size_t n;
     room_list_servers(job, a->room, &others, &n);
     const char **all = arena_alloc_array(job->arena, n + 1, sizeof *all);
-    all[0] = job->node->config->server_name;
+    all[0] = job->config->server_name;
     if (n)
         memcpy(all + 1, others, n * sizeof *all);
     a->servers = all;

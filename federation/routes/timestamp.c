@@ -34,7 +34,7 @@ static const struct err *timestamp_look(struct request *rq, struct room *room, i
 {
     struct job *job = rq->job;
     int64_t from = down ? EVENT_OFF_TIMELINE_MAX : place;
-    int64_t to = down ? place : feed_position(job->node->feed);
+    int64_t to = down ? place : feed_position(job->storage->feed);
     const struct stored_event *events;
     size_t n;
     TRY(events_page(job_tx(job), room->id, from, to, down, NEIGHBOURS, &events, &n));
@@ -129,7 +129,7 @@ const struct err *federation_event_by_time(struct job *job, struct room *room, i
     size_t n, asked = 0;
     room_list_servers(job, room, &servers, &n);
     for (size_t i = 0; i < n && asked < SERVERS_MAX && !id; i++) {
-        if (!federation_may_contact(job->node->config, servers[i]))
+        if (!federation_may_contact(job->config, servers[i]))
             continue;
         asked++;
         timestamp_ask_one(job, room, servers[i], ts, backwards, &id, ret_ts);

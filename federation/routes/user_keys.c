@@ -15,7 +15,7 @@ enum { QUERY_USERS_MAX = 10000, BODY_BYTES_MAX = 2 << 20 };
 static struct key_requester a_server(const struct job *job)
 {
     return (struct key_requester){.sees_names =
-                                      job->node->config->allow_device_name_lookup_over_federation};
+                                      job->config->allow_device_name_lookup_over_federation};
 }
 
 /* ---- GET user/devices ---- */
@@ -42,13 +42,13 @@ static const struct err *user_keys_get_devices(struct request *rq, struct reply 
     const struct public_key *keys;
     size_t n;
     int64_t user, newest;
-    if (!id_is_user_of(user_id, job->node->config->server_name))
+    if (!id_is_user_of(user_id, job->config->server_name))
         return err(ERR_INVALID_PARAM, "The user is not on this server");
     /* stream_id first: a change between the two reads is then sent again. */
-    TRY(intern_find(job->node->intern, INTERN_USER, user_id, &user));
+    TRY(intern_find(job->storage->intern, INTERN_USER, user_id, &user));
     TRY(device_changes_newest(job_tx(job), user, &newest));
     if (newest)
-        newest = epochs_stream_id(job->node->epochs, newest);
+        newest = epochs_stream_id(job->storage->epochs, newest);
     TRY(public_keys_read(job_tx(job), &user_id, 1, 0, &keys, &n));
     struct key_requester requester = a_server(job);
     BUF_LIT(b, "{\"user_id\":");
@@ -87,7 +87,7 @@ static const struct err *user_keys_read_wanted(struct request *rq, struct key_wa
     for (size_t i = 0; i < users_n; i++) {
         if (users[i].value.p[0] != '[')
             return err(ERR_BAD_JSON, "`device_keys` must map users to arrays of device ids");
-        if (id_is_user_of(users[i].name, job->node->config->server_name))
+        if (id_is_user_of(users[i].name, job->config->server_name))
             wanted[n++] = (struct key_wanted){users[i].name, users[i].value};
     }
     *ret = wanted;
@@ -144,7 +144,7 @@ static const struct err *user_keys_post_claim(struct request *rq, struct reply *
     TRY(json_body_object(rq->raw, "one_time_keys", &users));
     TRY(key_claims_read(rq->arena, users, &claims, &all));
     for (size_t i = 0; i < all; i++)
-        if (id_is_user_of(claims[i].user_id, job->node->config->server_name))
+        if (id_is_user_of(claims[i].user_id, job->config->server_name))
             claims[n++] = claims[i];
     BUF_LIT(&rp->body, "{\"one_time_keys\":{");
     TRY(key_claim_add(job, claims, n, &rp->body));

@@ -92,7 +92,7 @@ static const struct err *check_signature(struct job *job, const struct request *
         .method = http_method_names[rq->method],
         .target = request_target(rq),
         .origin = c->of[0].origin,
-        .destination = job->node->config->server_name,
+        .destination = job->config->server_name,
     };
     for (size_t i = 0; i < c->n; i++) {
         have_key = have_key || keys[i].ret_key;
@@ -120,14 +120,14 @@ static const struct err *check_acl(struct request *rq, const char *origin)
 const struct err *federation_authenticate(void *ctx, struct request *rq)
 {
     struct job *job = rq->job;
-    const struct config *config = job->node->config;
+    const struct config *config = job->config;
     struct claims claims = {.n = 0};
     TRY(xmatrix_read_claims(rq, config->server_name, &claims));
     const char *origin = claims.of[0].origin;
     if (!federation_may_contact(config, origin))
         return err(ERR_FORBIDDEN, "This server does not federate with %.200s", origin);
     TRY(check_signature(job, rq, &claims));
-    sender_heard_from(job->node->federation->sender, origin);
+    sender_heard_from(job->federation->sender, origin);
     struct remote_server *caller = arena_alloc(rq->arena, sizeof *caller);
     caller->name = origin;
     rq->caller = caller;

@@ -76,7 +76,7 @@ static const struct err *device_watch_ask(struct job *job, const struct remote_l
     struct received_keys received = {.user_id = l->user_id, .user = l->user};
     struct stored_keys stored;
     struct fed_reply reply;
-    int64_t stream_id, position = feed_position(job->node->feed);
+    int64_t stream_id, position = feed_position(job->storage->feed);
     const struct fed_request r = {
         .server = l->server,
         .method = GET,
@@ -109,7 +109,7 @@ static const struct err *device_watch_note_failure(struct job *job, const struct
 
 static const struct err *ask_and_note(struct job *job, const struct remote_list *l)
 {
-    struct device_watch *w = job->node->federation->device_watch;
+    struct device_watch *w = job->federation->device_watch;
     const struct err *e = device_watch_ask(job, l);
     atomic_fetch_add(&w->asked, 1);
     if (!e)
@@ -157,7 +157,7 @@ static const struct err *device_watch_sweep(struct job *job, struct device_watch
     before = w->swept_at;
     if (is_due) {
         w->sweep_mono_ms = mono_ms() + SWEEP_MS;
-        w->swept_at = feed_position(job->node->feed);
+        w->swept_at = feed_position(job->storage->feed);
     }
     lock_release(&w->take_lock);
     while (is_due && n == SWEEP_PAGE)

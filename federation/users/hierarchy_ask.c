@@ -20,7 +20,7 @@ enum {
 static void hierarchy_ask_add_server(struct job *job, const char **servers, size_t *n,
                                      const char *server)
 {
-    const struct config *c = job->node->config;
+    const struct config *c = job->config;
     if (*n == SPACE_SERVERS_MAX || !federation_may_contact(c, server))
         return;
     for (size_t i = 0; i < *n; i++)
@@ -120,8 +120,8 @@ bool federation_space_known(struct job *job, const struct space_question *q,
         *ret = (struct space_answer){0};
     if (n == 0)
         return true;
-    if (!answers_get(job->node->federation->answers, job->arena,
-                     hierarchy_ask_key_of(job, q, servers, n), &known))
+    if (!answers_get(job->federation->answers, job->arena, hierarchy_ask_key_of(job, q, servers, n),
+                     &known))
         return false;
     if (known.p && json_read(job->arena, known, &answer))
         return false;
@@ -152,7 +152,7 @@ static void hierarchy_ask_remember(struct job *job, const char *key, const json_
     buf_auto struct buf text = {0};
     if (answer)
         buf_add_json(&text, answer);
-    answers_put(job->node->federation->answers, key, answer ? buf_str(&text) : (struct str){0},
+    answers_put(job->federation->answers, key, answer ? buf_str(&text) : (struct str){0},
                 answer ? KEPT_MS : NOTHING_KEPT_MS);
 }
 

@@ -111,7 +111,7 @@ static bool may_follow(const struct config *c, struct arena *a, const char *url)
 static const struct err *media_follow(const struct fetch *f, const char *url,
                                       struct fetched_media *ret)
 {
-    const struct config *c = f->job->node->config;
+    const struct config *c = f->job->config;
     struct http_call call = {.method = GET,
                              .url = url,
                              .timeout_ms = TIMEOUT_MS,
@@ -123,8 +123,7 @@ static const struct err *media_follow(const struct fetch *f, const char *url,
     if (!may_follow(c, f->job->arena, url))
         return err(ERR_BAD_STATUS, "%s redirects to a place that is not allowed", f->server);
     TRY(empty_file(f));
-    const struct err *e =
-        http_client_run(f->job->node->federation->http, f->job->arena, &call, &answer);
+    const struct err *e = http_client_run(f->job->federation->http, f->job->arena, &call, &answer);
     if (e && e->code == ERR_TOO_LARGE)
         return media_too_large(f);
     if (e && (e->code == ERR_FORBIDDEN || e->code == ERR_INVALID_PARAM))

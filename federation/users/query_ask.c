@@ -18,14 +18,14 @@ enum {
 
 void federation_forget_answers(struct job *job, const char *id)
 {
-    answers_forget(job->node->federation->answers, str_dup(job->arena, id_server(str_of(id))));
+    answers_forget(job->federation->answers, str_dup(job->arena, id_server(str_of(id))));
 }
 
 /* The answer to a query, cached or requested. That there is no answer is cached too. */
 static const struct err *ask_cached(struct job *job, const char *server, const char *path,
                                     int64_t keep_ms, const json_t **ret)
 {
-    struct answers *answers = job->node->federation->answers;
+    struct answers *answers = job->federation->answers;
     const char *key = arena_printf(job->arena, "%s %s", server, path);
     struct fed_request r = {.server = server,
                             .method = GET,
@@ -72,7 +72,7 @@ static const struct err *query_ask_read_servers(struct job *job, const json_t *l
         const json_t *item = json_array_get(list, i);
         const char *name = json_string_value(item);
         if (name && id_is_server_name((struct str){name, json_string_length(item)}) &&
-            strcmp(name, job->node->config->server_name) != 0)
+            strcmp(name, job->config->server_name) != 0)
             servers[n++] = name;
     }
     if (n == 0) /* the alias's server probably knows the room */

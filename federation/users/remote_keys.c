@@ -69,7 +69,7 @@ static const struct err *name_new_users(struct job *job, struct remote_list *lis
             names[new_n++] = received[i].user_id;
     if (!new_n)
         return NULL;
-    TRY(intern_ids(job->node->intern, INTERN_USER, names, new_n, ids));
+    TRY(intern_ids(job->storage->intern, INTERN_USER, names, new_n, ids));
     TRY(remote_lists_open(job_tx(job), ids, new_n));
     for (size_t i = 0, next = 0; i < n; i++)
         if (!lists[i].user && received[i].n)
@@ -117,7 +117,7 @@ static const struct err *query_some(struct job *job, const struct part *p, const
             known[known_n++] = lists[i].user;
     if (known_n)
         TRY(remote_lists_open(job_tx(job), known, known_n));
-    int64_t position = feed_position(job->node->feed);
+    int64_t position = feed_position(job->storage->feed);
 
     json_t *users = json_keep(job->arena, json_object());
     for (size_t i = 0; i < n; i++)
@@ -230,8 +230,7 @@ static void run_all(struct job *job, struct part *parts, size_t n, int64_t timeo
     timeout_ms = timeout_ms < 1 ? 1 : timeout_ms > most ? most : timeout_ms;
     for (size_t i = 0; i < n; i++)
         parts[i].deadline_mono_ms = mono_ms() + timeout_ms;
-    helpers_run(job->node->federation->key_askers, job, run_part, parts, sizeof *parts, n,
-                HELPERS_MAX);
+    helpers_run(job->federation->key_askers, job, run_part, parts, sizeof *parts, n, HELPERS_MAX);
     for (size_t i = 0; i < n; i++)
         if (parts[i].has_failed)
             json_object_set_new(failed, parts[i].server,

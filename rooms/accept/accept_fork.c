@@ -3,6 +3,7 @@
  * it share its write: the states around them are those after it, and all views are differences from
  * the state that was current before the write. */
 #include "rooms/accept/accept_internal.h"
+#include "rooms/rooms.h"
 
 #include "rooms/state/auth_index.h"
 #include "storage/db/intern.h"
@@ -121,7 +122,7 @@ static const struct err *state_after_event(struct intake *in, size_t i, struct s
     *ret = before;
     if (!e->state_key)
         return NULL;
-    TRY(intern_id(in->job->node->intern, INTERN_TYPE, e->type, &type));
+    TRY(intern_id(in->job->storage->intern, INTERN_TYPE, e->type, &type));
     *ret = arena_alloc(a, sizeof **ret);
     **ret = state_view_copy(a, before);
     (*ret)->from = before;
@@ -135,7 +136,7 @@ static const struct err *current_event(struct intake *in, const struct state_ref
                                        const struct event **ret)
 {
     const char *type;
-    TRY(intern_name(in->job->node->intern, INTERN_TYPE, entry->type, &type));
+    TRY(intern_name(in->job->storage->intern, INTERN_TYPE, entry->type, &type));
     return draft_state(&in->w.draft, type, entry->state_key, ret);
 }
 

@@ -105,7 +105,7 @@ static const struct err *accept_judge_read_key(struct gathered *g, const char *t
     const struct state_ref_entry *entry = NULL;
     *ret = NULL;
     if (g->view && g->view->n) {
-        TRY(intern_id(job->node->intern, INTERN_TYPE, type, &type_id));
+        TRY(intern_id(job->storage->intern, INTERN_TYPE, type, &type_id));
         entry = state_view_find(g->view, type_id, state_key);
     }
     if (!entry)
@@ -143,7 +143,7 @@ static void name(void *ctx, const char *type, const char *state_key)
     struct named *named = ctx;
     int64_t type_id;
     if (!named->error)
-        named->error = intern_id(named->in->job->node->intern, INTERN_TYPE, type, &type_id);
+        named->error = intern_id(named->in->job->storage->intern, INTERN_TYPE, type, &type_id);
     if (named->error || named->n == KEYS_MAX)
         return;
     const struct state_ref_entry *entry = state_view_find(named->view, type_id, state_key);

@@ -1,6 +1,7 @@
 /* What becomes of a checked event: it goes into the write, as an event of the timeline or off it.
  */
 #include "rooms/accept/accept_internal.h"
+#include "rooms/rooms.h"
 
 #include "rooms/state/auth_index.h"
 #include "storage/db/intern.h"
@@ -109,10 +110,10 @@ const struct err *accept_store_off_timeline(struct intake *in, const struct even
     struct stored_event stored = {
         .room = in->room->id, .is_state = e->state_key != NULL, .status = status, .event = e};
     TRY(lookup_get(in->lookup, e->event_id, &known));
-    TRY(intern_id(in->job->node->intern, INTERN_USER, e->sender, &stored.sender));
-    TRY(intern_id(in->job->node->intern, INTERN_TYPE, e->type, &stored.type));
+    TRY(intern_id(in->job->storage->intern, INTERN_USER, e->sender, &stored.sender));
+    TRY(intern_id(in->job->storage->intern, INTERN_TYPE, e->type, &stored.type));
     if (known) {
-        auth_indexes_forget_event(in->job->node->auth_indexes, in->room->id, e->event_id);
+        auth_indexes_forget_event(in->job->rooms->auth_indexes, in->room->id, e->event_id);
         stored.position = known->e.position;
         events_move(in->w.write, &stored, known->e.position, 0);
     } else {

@@ -171,8 +171,8 @@ static const struct err *place(struct stretch *s, struct old_event *o, int64_t p
                                      .is_state = e->state_key != NULL,
                                      .status = EVENT_NORMAL,
                                      .event = e};
-    TRY(intern_id(s->in.job->node->intern, INTERN_USER, e->sender, &known->e.sender));
-    TRY(intern_id(s->in.job->node->intern, INTERN_TYPE, e->type, &known->e.type));
+    TRY(intern_id(s->in.job->storage->intern, INTERN_USER, e->sender, &known->e.sender));
+    TRY(intern_id(s->in.job->storage->intern, INTERN_TYPE, e->type, &known->e.type));
     if (before)
         events_move(s->in.w.write, &known->e, before->e.position, 0);
     else

@@ -155,8 +155,8 @@ static const struct err *store_one(struct outlier_set *t, struct write *w, const
         .status = c.progress == CHECK_UNDECIDED ? EVENT_OUTLIER : EVENT_REJECTED,
         .event = e,
     };
-    TRY(intern_id(t->job->node->intern, INTERN_USER, e->sender, &stored->e.sender));
-    TRY(intern_id(t->job->node->intern, INTERN_TYPE, e->type, &stored->e.type));
+    TRY(intern_id(t->job->storage->intern, INTERN_USER, e->sender, &stored->e.sender));
+    TRY(intern_id(t->job->storage->intern, INTERN_TYPE, e->type, &stored->e.type));
     lookup_add(t->lookup, stored);
     events_write_at(w, &stored->e);
     return NULL;
@@ -169,10 +169,10 @@ static const struct err *intern_all(struct outlier_set *t)
     int64_t *ids = arena_alloc_array(t->job->arena, t->order_n + 1, sizeof *ids);
     for (size_t i = 0; i < t->order_n; i++)
         names[i] = t->order[i]->sender;
-    TRY(intern_ids(t->job->node->intern, INTERN_USER, names, t->order_n, ids));
+    TRY(intern_ids(t->job->storage->intern, INTERN_USER, names, t->order_n, ids));
     for (size_t i = 0; i < t->order_n; i++)
         names[i] = t->order[i]->type;
-    return intern_ids(t->job->node->intern, INTERN_TYPE, names, t->order_n, ids);
+    return intern_ids(t->job->storage->intern, INTERN_TYPE, names, t->order_n, ids);
 }
 
 static const struct err *store_all(struct outlier_set *t)

@@ -1,4 +1,5 @@
 #include "rooms/accept/remote_join.h"
+#include "rooms/rooms.h"
 
 #include "matrix/id.h"
 #include "rooms/accept/accept_internal.h"
@@ -34,7 +35,8 @@ static const struct err *remote_join_make_row(struct job *job, const struct room
     noted_room_write(w, head.id);
     e = write_commit(job, w, NULL);
     if (!e)
-        intern_remember(job->node->intern, INTERN_ROOM, arena_strdup(job->arena, room_id), head.id);
+        intern_remember(job->storage->intern, INTERN_ROOM, arena_strdup(job->arena, room_id),
+                        head.id);
     return e;
 }
 
@@ -42,8 +44,8 @@ static const struct err *remote_join_make_row(struct job *job, const struct room
 static const struct err *source_of(struct job *job, const struct event *e, int64_t *ret)
 {
     struct str server = id_server(str_of(e->sender));
-    if (str_is(server, job->node->config->server_name))
-        return intern_id(job->node->intern, INTERN_USER, e->sender, ret);
+    if (str_is(server, job->config->server_name))
+        return intern_id(job->storage->intern, INTERN_USER, e->sender, ret);
     *ret = quota_source_of_server(str_dup(job->arena, server));
     return NULL;
 }
@@ -96,7 +98,7 @@ static const struct err *correct_version(struct job *job, struct room **room,
     struct write *w = write_begin(job);
     rooms_write_reset(w, id, version->id);
     TRY(write_commit(job, w, NULL));
-    auth_indexes_forget(job->node->auth_indexes, id);
+    auth_indexes_forget(job->rooms->auth_indexes, id);
     room_forget(job, *room);
     return room_get_by_id(job, id, room);
 }

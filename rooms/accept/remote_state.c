@@ -24,7 +24,7 @@ static const struct err *intern_members(struct job *job, const struct received_s
     for (size_t i = 0; i < state->state_n; i++)
         if (strcmp(state->state[i]->type, "m.room.member") == 0 && state->state[i]->state_key)
             names[n++] = state->state[i]->state_key;
-    return n ? intern_ids(job->node->intern, INTERN_USER, names, n, ids) : NULL;
+    return n ? intern_ids(job->storage->intern, INTERN_USER, names, n, ids) : NULL;
 }
 
 static const struct err *keep_good(struct job *job, struct lookup *lookup,
@@ -133,7 +133,7 @@ const struct err *remote_state_write_one(struct job *job, struct room *room,
     if (e->type != TYPE_MEMBER)
         return NULL;
     int64_t user;
-    TRY(intern_id(job->node->intern, INTERN_USER, state_key, &user));
+    TRY(intern_id(job->storage->intern, INTERN_USER, state_key, &user));
     bool is_local = id_is_local(job->node, state_key);
     members_write(w, room->id, user, event_membership(e->event), at, e->position, is_local,
                   (struct str){0});
@@ -172,7 +172,7 @@ static const struct err *end_absent(struct job *job, struct room *room,
     }
     if (!users_n)
         return NULL;
-    TRY(intern_ids(job->node->intern, INTERN_USER, names, users_n, users));
+    TRY(intern_ids(job->storage->intern, INTERN_USER, names, users_n, users));
     members_write_none(w, room->id, users, users_n);
     return NULL;
 }

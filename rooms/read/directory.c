@@ -1,4 +1,5 @@
 #include "rooms/read/directory.h"
+#include "rooms/rooms.h"
 
 #include "base/mem.h"
 #include "base/text.h"
@@ -107,14 +108,14 @@ static void set_stale(struct directory *d, int64_t room)
 static const struct err *directory_refresh(struct job *job, struct directory *d, const int64_t *ids,
                                            size_t n)
 {
-    int64_t before = feed_position(d->node->feed);
+    int64_t before = feed_position(d->node->storage->feed);
     const int64_t *rooms;
     struct room_summary *summaries;
     TRY(room_summaries_read(job, ids, n, &rooms, &summaries, &n));
     for (size_t i = 0; i < n; i++) {
         directory_put(d, make_entry(job->arena, rooms[i], &summaries[i]));
-        if (feed_room_position(d->node->feed, rooms[i]) > before ||
-            !feed_covers(d->node->feed, before))
+        if (feed_room_position(d->node->storage->feed, rooms[i]) > before ||
+            !feed_covers(d->node->storage->feed, before))
             set_stale(d, rooms[i]);
     }
     return NULL;
@@ -392,7 +393,7 @@ static void find_page(struct directory *d, struct arena *a, const struct directo
 
 const struct err *directory_list(struct job *job, const struct directory_query *q, struct buf *out)
 {
-    struct directory *d = job->node->directory;
+    struct directory *d = job->rooms->directory;
     struct page *page = arena_alloc(job->arena, sizeof *page);
     struct token token;
     const int64_t *rooms;

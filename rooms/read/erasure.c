@@ -1,4 +1,5 @@
 #include "rooms/read/erasure.h"
+#include "rooms/rooms.h"
 
 #include "base/lock.h"
 #include "base/map.h"
@@ -92,7 +93,7 @@ static const struct err *erasure_load(struct job *job, struct erasures *x)
 
 const struct err *erasures_find(struct job *job, const char *user_id, int64_t *ret)
 {
-    struct erasures *x = job->node->erasures;
+    struct erasures *x = job->rooms->erasures;
     *ret = 0;
     if (!atomic_load(&x->is_loaded))
         TRY(erasure_load(job, x));

@@ -6,7 +6,7 @@ const struct err *event_by_time_position(struct job *job, struct room *room, int
                                          int64_t *ret)
 {
     /* Events at positions <= low are older than ts; those > high are not. */
-    int64_t low = EVENT_OFF_TIMELINE_MAX, high = feed_position(job->node->feed);
+    int64_t low = EVENT_OFF_TIMELINE_MAX, high = feed_position(job->storage->feed);
     const struct stored_event *oldest;
     size_t any;
     TRY(events_page(job_tx(job), room->id, low, high, false, 1, &oldest, &any));

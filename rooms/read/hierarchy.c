@@ -139,7 +139,7 @@ static const struct err *visit(struct hierarchy_walk *w, const struct waiting *a
     struct room *room;
     struct shown shown = {0};
     TRY(room_find(w->job, at->room_id, &room));
-    if (room && room_has_server(room, w->job->node->config->server_name))
+    if (room && room_has_server(room, w->job->config->server_name))
         TRY(look_at_ours(w, room, &shown));
     else
         TRY(look_at_theirs(w, at, room, &shown));

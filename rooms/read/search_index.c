@@ -47,7 +47,7 @@ static const struct err *read_search_index_put(struct job *job, const struct sto
         if (!erased)
             kept[kept_n++] = &events[i];
     }
-    TRY(search_text_rows(job_tx(job), &job->node->config->search_languages, kept, kept_n, &rows,
+    TRY(search_text_rows(job_tx(job), &job->config->search_languages, kept, kept_n, &rows,
                          &rows_n));
     return rows_n ? search_index_put(job_tx(job), rows, rows_n) : NULL;
 }
@@ -56,7 +56,7 @@ static const struct err *read_search_index_put(struct job *job, const struct sto
 static const struct err *index_page(struct job *job, bool *ret_more)
 {
     struct tx *tx = job_tx(job);
-    int64_t head = feed_position(job->node->feed);
+    int64_t head = feed_position(job->storage->feed);
     struct search_cursor c;
     const struct stored_event *events;
     size_t n;
@@ -126,7 +126,7 @@ static const char *form_of(struct arena *a, const struct config_list *languages)
 static const struct err *adopt(struct job *job, bool *ret_more)
 {
     struct search_cursor c;
-    const char *form = form_of(job->arena, &job->node->config->search_languages);
+    const char *form = form_of(job->arena, &job->config->search_languages);
     *ret_more = false;
     TRY(search_cursor_take(job_tx(job), &c));
     if (strcmp(c.form, form) == 0)
@@ -142,7 +142,7 @@ static const struct err *forget_page(struct job *job, bool *ret_more)
 }
 
 /* In a transaction and an arena of its own. */
-static const struct err *page_alone(struct node *node,
+static const struct err *page_alone(const struct node *node,
                                     const struct err *(*page)(struct job *job, bool *ret_more),
                                     bool *ret_more)
 {

@@ -1,4 +1,5 @@
 #include "rooms/state/auth_index.h"
+#include "rooms/rooms.h"
 
 #include "base/mem.h"
 #include "storage/db/feed.h"
@@ -224,7 +225,7 @@ const struct err *auth_index_open(struct job *job, struct room *room, struct loo
 {
     uint64_t epoch;
     const struct err *e = NULL;
-    struct auth_index *x = auth_index_take(job->node->auth_indexes, room->id, &epoch);
+    struct auth_index *x = auth_index_take(job->rooms->auth_indexes, room->id, &epoch);
     if (!x)
         TRY(auth_index_make(job, room, &x));
     else if (x->lacks)
@@ -244,7 +245,7 @@ const struct err *auth_index_open(struct job *job, struct room *room, struct loo
 
 void auth_index_close(struct auth_index *x, bool is_good)
 {
-    struct auth_indexes *all = x->job->node->auth_indexes;
+    struct auth_indexes *all = x->job->rooms->auth_indexes;
     auth_index_trim(x);
     x->job = NULL;
     x->room = NULL;

@@ -35,7 +35,7 @@ static const struct err *state_view_resolve_add_key(struct resolving *r,
                                                     const struct state_ref_entry *e)
 {
     const char *type;
-    TRY(intern_name(r->job->node->intern, INTERN_TYPE, e->type, &type));
+    TRY(intern_name(r->job->storage->intern, INTERN_TYPE, e->type, &type));
     struct str name = state_key_join(r->job->arena, type, e->state_key);
     if (map_get(&r->differing, name))
         return NULL;

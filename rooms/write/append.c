@@ -1,4 +1,5 @@
 #include "rooms/write/append.h"
+#include "rooms/rooms.h"
 
 #include "matrix/id.h"
 #include "rooms/room_cache.h"
@@ -134,7 +135,7 @@ const struct err *room_append(struct job *job, struct room *room, const struct a
             e = unless_earlier(job, author, events, e, ret_ids);
     } while (writer_retry(&retry, job, &room, &e));
     if (!e && has_txn)
-        txn_remember(job->node->txns, author->device, key, ret_ids[0]);
+        txn_remember(job->rooms->txns, author->device, key, ret_ids[0]);
     return e;
 }
 
@@ -255,7 +256,7 @@ static const struct err *try_append_new(struct job *job, const struct new_room *
     TRY(room_cache_next_id(job, &id));
     const char *room_id = new_room->version->room_id_is_create_hash
                               ? "!"
-                              : id_make(job->arena, '!', job->node->config->server_name);
+                              : id_make(job->arena, '!', job->config->server_name);
     struct room *room = room_create_unlisted(id, room_id, new_room->version);
     struct draft d;
     struct room_head head;
@@ -270,7 +271,7 @@ static const struct err *try_append_new(struct job *job, const struct new_room *
     head.room_id = arena_strdup(job->arena, head.room_id);
     write_new(d.write, new_room, author, &head);
     TRY(commit_new(&d));
-    intern_remember(job->node->intern, INTERN_ROOM, head.room_id, id);
+    intern_remember(job->storage->intern, INTERN_ROOM, head.room_id, id);
     *ret_room_id = head.room_id;
     return NULL;
 }
@@ -281,7 +282,7 @@ static const struct new_event *with_own_time(struct job *job, const struct new_e
 {
     struct new_event *copy = arena_alloc_array(job->arena, n, sizeof *copy);
     memcpy(copy, events, n * sizeof *copy);
-    copy[0].origin_server_ts = room_cache_creation_ms(job->node->rooms);
+    copy[0].origin_server_ts = room_cache_creation_ms(job->rooms->cache);
     return copy;
 }
 

@@ -53,7 +53,7 @@ static const struct err *create_read_version(struct job *job, const json_t *body
                                              const struct room_version **ret)
 {
     const char *id;
-    TRY(json_want_string(body, "room_version", job->node->config->default_room_version, &id));
+    TRY(json_want_string(body, "room_version", job->config->default_room_version, &id));
     const struct room_version *v = room_version_find(id);
     if (!v)
         return err(ERR_UNSUPPORTED_ROOM_VERSION, "This server does not support room version \"%s\"",
@@ -117,8 +117,7 @@ static const struct err *read_alias(struct job *job, const json_t *body, struct 
     TRY(json_want_string(body, "room_alias_name", NULL, &localpart));
     if (!localpart)
         return NULL;
-    const char *alias =
-        arena_printf(job->arena, "#%s:%s", localpart, job->node->config->server_name);
+    const char *alias = arena_printf(job->arena, "#%s:%s", localpart, job->config->server_name);
     TRY(naming_check_new_alias(job, alias));
     bool taken;
     struct alias found;

@@ -1,4 +1,5 @@
 #include "rooms/write/draft.h"
+#include "rooms/rooms.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -261,8 +262,7 @@ const struct err *draft_build(struct draft *d, const struct new_event *wanted,
         t.auth_hashes = auth_hashes(d, view.events, auth_n);
     }
     struct event *built;
-    TRY(event_build(version, &t, d->job->node->config->server_name, &d->job->node->signing_key,
-                    &built));
+    TRY(event_build(version, &t, d->job->config->server_name, &d->job->keys->current, &built));
     *ret = event_keep(a, built);
     return auth_check(*ret, &(struct auth_state){.get = draft_view_get, .ctx = &view});
 }
@@ -271,7 +271,7 @@ static const struct err *has_own_rules(struct draft *d, const struct known_rules
                                        int64_t user, bool *ret)
 {
     *ret = known->has_own;
-    if (known->is_known && known->as_of == room_cache_rules_position(d->job->node->rooms))
+    if (known->is_known && known->as_of == room_cache_rules_position(d->job->rooms->cache))
         return NULL;
     return members_have_own_rules(job_tx(d->job), user, ret);
 }
@@ -285,7 +285,7 @@ static const struct err *draft_write_member(struct draft *d, const struct draft_
     const struct event *e = of->event;
     struct str stripped = of->stripped;
     int64_t target;
-    TRY(intern_id(d->job->node->intern, INTERN_USER, e->state_key, &target));
+    TRY(intern_id(d->job->storage->intern, INTERN_USER, e->state_key, &target));
     if (change_ends_state(change)) {
         int64_t *users = arena_alloc(d->job->arena, sizeof *users);
         *users = target;
@@ -304,7 +304,7 @@ static const struct err *draft_write_member(struct draft *d, const struct draft_
                                 .membership = m,
                                 .is_local = is_local,
                                 .has_own_rules = change->local.has_own_rules};
-    return intern_name(d->job->node->intern, INTERN_USER, target, &ret->user_id);
+    return intern_name(d->job->storage->intern, INTERN_USER, target, &ret->user_id);
 }
 
 /* Does the key already have an event, in this write, in the queue, or stored? */
@@ -425,8 +425,8 @@ static const struct err *draft_write_event(struct draft *d, struct draft_event *
     struct change_event *c = &change.event;
     struct related related = {0};
     c->client_device = c->client_txn ? d->author->device : 0;
-    TRY(intern_id(d->job->node->intern, INTERN_USER, e->event->sender, &change.user));
-    TRY(intern_id(d->job->node->intern, INTERN_TYPE, e->event->type, &e->type));
+    TRY(intern_id(d->job->storage->intern, INTERN_USER, e->event->sender, &change.user));
+    TRY(intern_id(d->job->storage->intern, INTERN_TYPE, e->event->type, &e->type));
     e->at = (int)write_changes_n(d->write) + 1;
     TRY(prepare_redaction(d, e, &change));
     /* A withheld event is not sent to clients: it does not count in its thread, and notifies no

@@ -1,4 +1,5 @@
 #include "rooms/write/membership.h"
+#include "rooms/rooms.h"
 
 #include "matrix/id.h"
 #include "rooms/guests.h"
@@ -29,7 +30,7 @@ enum new_rooms { NO_ROOM, JOINED_ROOM, CREATED_ROOM };
 static const struct err *check_quotas(struct job *job, enum new_rooms counts_as,
                                       const struct member_profile *m)
 {
-    int64_t most = job->node->config->max_rooms_per_user;
+    int64_t most = job->config->max_rooms_per_user;
     if (counts_as != NO_ROOM && most && m->rooms >= most)
         return err(ERR_RESOURCE_LIMIT_EXCEEDED, "You are in %lld rooms: leave some of them",
                    (long long)m->rooms);
@@ -40,11 +41,11 @@ static const struct err *membership_add_profile(struct job *job, const char *use
                                                 enum new_rooms counts_as, json_t *content,
                                                 struct known_rules *ret)
 {
-    int64_t user = 0, most = counts_as != NO_ROOM ? job->node->config->max_rooms_per_user : 0;
+    int64_t user = 0, most = counts_as != NO_ROOM ? job->config->max_rooms_per_user : 0;
     struct member_profile m = {0};
-    *ret = (struct known_rules){.as_of = room_cache_rules_position(job->node->rooms)};
+    *ret = (struct known_rules){.as_of = room_cache_rules_position(job->rooms->cache)};
     if (id_is_local(job->node, user_id))
-        TRY(intern_find(job->node->intern, INTERN_USER, user_id, &user));
+        TRY(intern_find(job->storage->intern, INTERN_USER, user_id, &user));
     if (user)
         TRY(profile_of_member(job_tx(job), user, most,
                               counts_as == CREATED_ROOM ? ROOMS_OF_USER_MAX : 0, &m));
@@ -292,7 +293,7 @@ const struct err *membership_check_invitee(struct job *job, const char *user_id,
     int64_t user = 0;
     struct str raw = {0};
     if (id_is_local(job->node, user_id))
-        TRY(intern_find(job->node->intern, INTERN_USER, user_id, &user));
+        TRY(intern_find(job->storage->intern, INTERN_USER, user_id, &user));
     if (user) {
         TRY(room_quota_check_invite(job, user, other_server));
         TRY(account_data_get(job_tx(job), user, 0, "m.invite_permission_config", &raw));
@@ -326,7 +327,7 @@ const struct err *membership_claim_invite(struct job *job, struct room *room, co
     if (!id_is_local(job->node, offer->sender))
         return err(ERR_FORBIDDEN, "The invite was made on another server");
     struct author inviter = {.user_id = offer->sender};
-    TRY(intern_id(job->node->intern, INTERN_USER, offer->sender, &inviter.user));
+    TRY(intern_id(job->storage->intern, INTERN_USER, offer->sender, &inviter.user));
     json_t *content;
     TRY(membership_content(job, user_id, MEMBERSHIP_INVITE, &content));
     json_keep(job->arena, content);

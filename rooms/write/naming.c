@@ -173,7 +173,7 @@ void naming_list_servers(struct job *job, struct room *room, const char *const *
     room_list_servers(job, room, &others, &n);
     n = n < SERVERS_MAX ? n : SERVERS_MAX - 1;
     const char **list = arena_alloc_array(job->arena, n + 1, sizeof *list);
-    list[0] = job->node->config->server_name;
+    list[0] = job->config->server_name;
     if (n)
         memcpy(list + 1, others, n * sizeof *list);
     *ret = list;

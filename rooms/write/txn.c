@@ -1,4 +1,5 @@
 #include "rooms/write/txn.h"
+#include "rooms/rooms.h"
 
 #include "base/cache.h"
 #include "base/mem.h"
@@ -54,7 +55,7 @@ static struct str full_key(unsigned char *into, int64_t device, struct str key)
 
 const char *txn_recent(struct job *job, int64_t device, struct str key)
 {
-    struct cache *c = &job->node->txns->cache;
+    struct cache *c = &job->rooms->txns->cache;
     unsigned char bytes[8 + TXN_KEY_BYTES];
     CACHE_LOCKED(c);
     const struct txn_entry *e = cache_find_locked(c, full_key(bytes, device, key));

@@ -251,7 +251,7 @@ static void add_if_mentioned(void *ctx, const struct room_member *m)
  * query. */
 static const struct err *add_all_mentioned(struct evaluation *v)
 {
-    struct intern *in = v->job->node->intern;
+    struct intern *in = v->job->storage->intern;
     if (v->mentioned.n > LOOKED_UP_MAX) {
         for (struct map_slot *s = NULL; (s = map_next(&v->room->members, s));)
             add_if_mentioned(v, s->value);
@@ -275,7 +275,7 @@ static const struct err *unread_evaluate_add_invited(struct evaluation *v)
     if (!e->state_key || strcmp(e->type, "m.room.member") != 0 ||
         !map_get(&v->mentioned, str_of(e->state_key)))
         return NULL;
-    TRY(intern_id(v->job->node->intern, INTERN_USER, e->state_key, &user));
+    TRY(intern_id(v->job->storage->intern, INTERN_USER, e->state_key, &user));
     unread_evaluate_add_user(v, user, e->state_key);
     return NULL;
 }

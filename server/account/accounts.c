@@ -64,7 +64,7 @@ static const struct err *part(struct job *job, int64_t user, const char *user_id
 {
     const struct member_row *rows;
     size_t n;
-    int64_t position = feed_position(job->node->feed);
+    int64_t position = feed_position(job->storage->feed);
     TRY(members_of_user(job_tx(job), user, &rows, &n));
     struct author author = {.user = user, .user_id = user_id};
     for (size_t i = 0; i < n; i++) {

@@ -85,7 +85,7 @@ const struct err *attempts_count(struct request *rq, const char *user_id, int64_
                                  enum queue_order *ret_order)
 {
     struct job *job = job_of(rq);
-    const struct config *config = job->node->config;
+    const struct config *config = job->config;
     const struct caller *caller = caller_of(rq);
     bool known;
     *ret_order = ORDER_USUAL;

@@ -1,4 +1,5 @@
 #include "server/account/auth.h"
+#include "server/server.h"
 
 #include "base/clock.h"
 #include "base/lock.h"
@@ -86,7 +87,7 @@ static const struct err *store_notes(struct auth *a, const struct note *notes, s
 {
     arena_auto struct arena *arena = arena_create();
     struct tx tx;
-    tx_init(&tx, a->node->db, arena);
+    tx_init(&tx, a->node->storage->db, arena);
     struct device_seen *seen = arena_alloc_array(arena, n, sizeof *seen);
     for (size_t i = 0; i < n; i++)
         seen[i] = (struct device_seen){notes[i].device, notes[i].ts, notes[i].ip,
@@ -203,8 +204,8 @@ static const struct err *auth_load(struct auth *a, struct job *job, const struct
     TRY(tokens_find(job_tx(job), token_bytes(hash), &found, &o));
     if (!found)
         return auth_unknown_token();
-    intern_remember(job->node->intern, INTERN_USER, o.user_id, o.user);
-    TRY(intern_name(job->node->intern, INTERN_USER, o.user, &o.user_id));
+    intern_remember(job->storage->intern, INTERN_USER, o.user_id, o.user);
+    TRY(intern_name(job->storage->intern, INTERN_USER, o.user, &o.user_id));
     if (o.fresh)
         TRY(tokens_settle(job_tx(job), token_bytes(hash), o.device));
     auth_cache_put(a->cache, hash, &o, epoch);
@@ -274,7 +275,7 @@ static bool hash_of_token(const struct request *rq, struct token_hash *ret)
 
 static const struct err *auth_authenticate(void *ctx, struct request *rq)
 {
-    struct auth *a = job_of(rq)->node->auth;
+    struct auth *a = job_of(rq)->node->server->auth;
     struct token_hash hash;
     bool has_token = hash_of_token(rq, &hash);
     if (!has_token && rq->route->who == WHO_MAYBE_USER)
@@ -302,7 +303,7 @@ static enum source_knowledge find_source(void *ctx, const struct request *rq,
         return SOURCE_IS_ADDRESS;
     struct token_hash hash;
     memcpy(hash.bytes, bearer, sizeof hash.bytes);
-    const char *user_id = auth_cache_user(n->node.auth->cache, &hash);
+    const char *user_id = auth_cache_user(n->node.server->auth->cache, &hash);
     if (!user_id)
         return SOURCE_IS_ADDRESS;
     snprintf(ret_name, SOURCE_NAME_MAX, "%s", user_id);

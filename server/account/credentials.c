@@ -20,9 +20,8 @@ static const char *credentials_lower(struct arena *a, const char *text)
  * and is then found by its exact name. */
 static const struct err *complete_id(struct job *job, const char *user, const char **ret)
 {
-    const char *id = user[0] == '@'
-                         ? user
-                         : arena_printf(job->arena, "@%s:%s", user, job->node->config->server_name);
+    const char *id =
+        user[0] == '@' ? user : arena_printf(job->arena, "@%s:%s", user, job->config->server_name);
     struct account a;
     bool found;
     TRY(users_find(job_tx(job), id, &found, &a));
@@ -73,7 +72,7 @@ const struct err *credentials_check(struct request *rq, const char *user_id, con
     struct account a;
     bool found, needs_rehash;
     TRY(users_find(job_tx(job), user_id, &found, &a));
-    int64_t cost = job->node->config->password_hash_cost;
+    int64_t cost = job->config->password_hash_cost;
     TRY(password_verify(found ? a.password_hash : NULL, password, cost, ret_right, &needs_rehash));
     if (!*ret_right)
         return NULL;
@@ -99,7 +98,7 @@ static size_t characters(const char *text)
 
 const struct err *credentials_check_new(struct job *job, const char *password)
 {
-    int64_t min = job->node->config->password_min_length;
+    int64_t min = job->config->password_min_length;
     TRY(password_normalise(job->arena, password, &password));
     if ((int64_t)characters(password) < min)
         return err(ERR_WEAK_PASSWORD, "A password must have at least %lld characters",
@@ -109,5 +108,5 @@ const struct err *credentials_check_new(struct job *job, const char *password)
 
 const struct err *credentials_hash(struct job *job, const char *password, const char **ret)
 {
-    return password_hash(job->arena, job->node->config->password_hash_cost, password, ret);
+    return password_hash(job->arena, job->config->password_hash_cost, password, ret);
 }

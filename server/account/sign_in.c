@@ -56,7 +56,7 @@ static struct token_pair make_pair(struct job *job, bool refreshable)
     struct token_pair pair = {.access = token_make(job->arena, TOKEN_ACCESS_PREFIX)};
     if (refreshable) {
         pair.refresh = token_make(job->arena, TOKEN_REFRESH_PREFIX);
-        pair.expires_ts = now_ms() + job->node->config->access_token_lifetime_ms;
+        pair.expires_ts = now_ms() + job->config->access_token_lifetime_ms;
     }
     return pair;
 }
@@ -68,7 +68,7 @@ static void add_pair(struct job *job, json_t *reply, const struct token_pair *pa
         return;
     json_object_set_new(reply, "refresh_token", json_string(pair->refresh));
     json_object_set_new(reply, "expires_in_ms",
-                        json_integer(job->node->config->access_token_lifetime_ms));
+                        json_integer(job->config->access_token_lifetime_ms));
 }
 
 const struct err *sign_in(struct job *job, int64_t user, const char *user_id,
@@ -87,7 +87,7 @@ const struct err *sign_in(struct job *job, int64_t user, const char *user_id,
     struct token_pair pair = make_pair(job, how->refreshable);
     TRY(tokens_give(job_tx(job), user, device, &pair));
     json_t *reply = json_pack("{s:s, s:s, s:s}", "user_id", user_id, "device_id", device_id,
-                              "home_server", job->node->config->server_name);
+                              "home_server", job->config->server_name);
     add_pair(job, reply, &pair);
     *ret = reply;
     return NULL;
@@ -123,7 +123,7 @@ const struct err *sign_in_refresh(struct request *rq, const char *refresh_token,
                                "\"soft_logout\":true");
     if (!owner.has_ended)
         TRY(tokens_refresh(job_tx(job), refresh_token,
-                           now_ms() + job->node->config->access_token_lifetime_ms, &done, &pair));
+                           now_ms() + job->config->access_token_lifetime_ms, &done, &pair));
     if (!done) {
         TRY(end_tokens(job, owner.user, owner.user_id, owner.device));
         return sign_in_unknown_token();

@@ -40,7 +40,7 @@ static const struct err *count_behind(struct job *job, const struct destination_
         return NULL;
     return outbound_count(job_tx(job),
                           &(struct outbound_range){.server = d->server,
-                                                   .own = job->node->config->server_name,
+                                                   .own = job->config->server_name,
                                                    .from = d->sent_position,
                                                    .to = head,
                                                    .limit = BEHIND_MAX},

@@ -11,7 +11,7 @@
 static const struct err *localpart_of(const struct cli *cli, const struct job *job,
                                       const char **ret)
 {
-    const char *own = job->node->config->server_name;
+    const char *own = job->config->server_name;
     const char *name = cli->words[2], *colon = strchr(name, ':');
     if (*name == '@' && (!colon || strcmp(colon + 1, own) != 0))
         return err(ERR_INVALID_PARAM, "%s is not a user of %s", name, own);
@@ -34,7 +34,7 @@ static const struct err *ask_password(struct job *job, const char **ret)
 static const struct err *find_account(struct job *job, const char *localpart, struct account *ret)
 {
     bool found;
-    const char *id = arena_printf(job->arena, "@%s:%s", localpart, job->node->config->server_name);
+    const char *id = arena_printf(job->arena, "@%s:%s", localpart, job->config->server_name);
     TRY(users_find(job_tx(job), id, &found, ret));
     return found ? NULL : err(ERR_NOT_FOUND, "There is no account %s", id);
 }

@@ -8,6 +8,7 @@
 #include "server/media/repo.h"
 #include "server/media/retention.h"
 #include "server/routes.h"
+#include "server/server.h"
 
 static const struct err *download(struct request *rq, struct reply *rp, enum media_access access,
                                   const char *file_name)
@@ -26,7 +27,7 @@ static const struct err *download(struct request *rq, struct reply *rp, enum med
     TRY(content_open(s->config, name, &file.fd, &file.bytes));
     if (file.fd < 0)
         return media_is_missing(job_of(rq), m);
-    media_repo_count(s->media, COUNT_DOWNLOADS, 1);
+    media_repo_count(s->server->media, COUNT_DOWNLOADS, 1);
     return media_reply(rp, access, &file);
 }
 

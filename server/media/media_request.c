@@ -1,4 +1,5 @@
 #include "server/media/media_request.h"
+#include "server/server.h"
 
 #include "base/clock.h"
 #include "matrix/id.h"
@@ -73,7 +74,7 @@ static const struct err *find_ours(struct request *rq, const char *media_id, str
     bool found;
     TRY(media_request_find(rq, server, media_id, &found, ret));
     if (found && !ret->sha256.p) { /* before reading again, or an upload in between is missed */
-        media_repo_await_upload(job_of(rq)->node->media, &rq->waiter, media_id);
+        media_repo_await_upload(job_of(rq)->node->server->media, &rq->waiter, media_id);
         TRY(media_request_find(rq, server, media_id, &found, ret));
     }
     return !found || (!ret->sha256.p && ret->expires_ts <= now_ms()) ? media_request_not_found()

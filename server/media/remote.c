@@ -1,4 +1,5 @@
 #include "server/media/remote.h"
+#include "server/server.h"
 
 #include "base/clock.h"
 #include "federation/users/media.h"
@@ -31,7 +32,7 @@ static const char *content_type_of(const struct fetched_media *f)
 
 static const struct err *fetch_into(struct job *job, int fd, struct media *m)
 {
-    const struct config *c = job->node->config;
+    const struct config *c = job->config;
     struct fetched_media got = {0};
     TRY(federation_fetch_media(job, m->server, m->media_id, c->max_remote_media_size, fd, &got));
     m->bytes = got.bytes;
@@ -58,7 +59,7 @@ static const struct err *remote_fetch(struct job *job, struct media *m)
     TRY(remote_is_here(job, m, &here));
     if (here)
         return NULL;
-    TRY(content_create(job->node->config, &fd));
+    TRY(content_create(job->config, &fd));
     const struct err *e = fetch_into(job, fd, m);
     close(fd);
     if (!e || e->code != ERR_FORBIDDEN)
@@ -88,7 +89,7 @@ static const struct err *check_may_fetch(const struct config *c, const char *ser
 const struct err *media_fetch(struct request *rq, struct reply *rp, const char *server,
                               const char *media_id, int64_t until_mono_ms, bool *ret_here)
 {
-    struct media_repo *repo = job_of(rq)->node->media;
+    struct media_repo *repo = job_of(rq)->node->server->media;
     struct fetches *fetches = media_repo_fetches(repo);
     struct err failed;
     bool may_block;

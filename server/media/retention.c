@@ -1,4 +1,5 @@
 #include "server/media/retention.h"
+#include "server/server.h"
 
 #include "base/clock.h"
 #include "server/media/content.h"
@@ -35,7 +36,7 @@ static const struct err *remove_thumbnail(void *ctx, struct thumbnail_size size)
 
 static const struct err *remove_files(struct job *job, const struct media *m)
 {
-    struct removal r = {job->node->config, job->arena, m->sha256};
+    struct removal r = {job->config, job->arena, m->sha256};
     TRY(content_unlink(r.config, content_name(job->arena, m->sha256)));
     return thumbnail_size_each(remove_thumbnail, &r);
 }
@@ -63,7 +64,7 @@ static const struct err *retention_remove_one(struct job *job, const struct medi
     if (e)
         tx_rollback(job_tx(job));
     else if (*ret_done)
-        media_repo_count(job->node->media, COUNT_REMOTE_REMOVED, 1);
+        media_repo_count(job->server->media, COUNT_REMOTE_REMOVED, 1);
     return e;
 }
 
@@ -104,7 +105,7 @@ static const struct err *remove_oldest(struct job *job, int64_t before, const st
 
 const struct err *remote_media_sweep(struct job *job, const struct media *newest)
 {
-    const struct config *c = job->node->config;
+    const struct config *c = job->config;
     int64_t used;
     if (c->remote_media_lifetime_ms)
         TRY(remove_oldest(job, now_ms() - c->remote_media_lifetime_ms, newest, INT64_MAX));
@@ -117,7 +118,7 @@ const struct err *remote_media_sweep(struct job *job, const struct media *newest
 const struct err *media_is_missing(struct job *job, const struct media *m)
 {
     bool done;
-    if (strcmp(m->server, job->node->config->server_name) == 0)
+    if (strcmp(m->server, job->config->server_name) == 0)
         return err_internal("media store: %s is missing", content_name(job->arena, m->sha256));
     TRY(retention_remove_one(job, m, &done));
     return err_unavailable(RETRY_MS, "the file has just been removed; it is fetched again");

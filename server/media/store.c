@@ -17,7 +17,7 @@ static const struct err *hash(struct job *job, int fd, struct media *m)
 static const struct err *store_locked(struct job *job, int fd, media_row_maker *make_row,
                                       const struct media *m, const char *name, bool *ret_linked)
 {
-    const struct config *c = job->node->config;
+    const struct config *c = job->config;
     bool done;
     TRY(media_lock_content(job_tx(job), m->sha256));
     TRY(content_link(c, fd, name, ret_linked));
@@ -38,7 +38,7 @@ static const struct err *take_back(struct job *job, const struct media *m, const
     TRY(media_lock_content(tx, m->sha256));
     TRY(media_has_content(tx, m->sha256, &is_used));
     if (!is_used)
-        TRY(content_unlink(job->node->config, name));
+        TRY(content_unlink(job->config, name));
     return tx_commit(tx);
 }
 

@@ -12,6 +12,7 @@
 #include "server/media/thumbnail_keep.h"
 #include "server/media/thumbnail_make.h"
 #include "server/routes.h"
+#include "server/server.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -65,7 +66,7 @@ static const struct err *make_into(struct request *rq, int original, int into,
     const struct node *s = job_of(rq)->node;
     bool is_new;
     const struct err *e = thumbnail_make(original, size, s->config->max_image_pixels, into);
-    media_repo_count(s->media, e ? COUNT_THUMBNAILS_FAILED : COUNT_THUMBNAILS_MADE, 1);
+    media_repo_count(s->server->media, e ? COUNT_THUMBNAILS_FAILED : COUNT_THUMBNAILS_MADE, 1);
     TRY(e);
     return content_link(s->config, into, name, &is_new);
 }
@@ -85,7 +86,7 @@ static const struct err *media_thumbnail_make(struct request *rq, struct reply *
                                               const struct media *m, struct thumbnail_size size,
                                               const char *name, bool *ret_done)
 {
-    struct media_repo *repo = job_of(rq)->node->media;
+    struct media_repo *repo = job_of(rq)->node->server->media;
     int64_t until = rq->started_mono_us / 1000 + SLOT_WAIT_MS;
     int original;
     TRY(open_original(rq, m, &original, NULL));
@@ -191,7 +192,7 @@ static const struct err *thumbnail(struct request *rq, struct reply *rp, enum me
     if (file.fd < 0)
         return err_internal("media store: %s is missing", name);
     thumbnail_note(job_of(rq), m, variant.p, file.fd, is_new);
-    media_repo_count(s->media, COUNT_THUMBNAILS_SERVED, 1);
+    media_repo_count(s->server->media, COUNT_THUMBNAILS_SERVED, 1);
     if (file.bytes)
         return thumbnail_send(rp, access, &file, strrchr(name, '/') + 1);
     close(file.fd);

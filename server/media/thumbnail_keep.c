@@ -46,13 +46,12 @@ static const struct err *thumbnail_keep_remove_one(struct job *job, const struct
     if (!done)
         return NULL;
     *surplus -= t->bytes;
-    return content_unlink(job->node->config,
-                          content_thumbnail_name(job->arena, t->sha256, t->variant));
+    return content_unlink(job->config, content_thumbnail_name(job->arena, t->sha256, t->variant));
 }
 
 const struct err *thumbnails_sweep(struct job *job)
 {
-    int64_t budget = job->node->config->thumbnail_budget, used;
+    int64_t budget = job->config->thumbnail_budget, used;
     if (!budget)
         return NULL;
     TRY(media_used_by(job_tx(job), MEDIA_THUMBNAILS, &used));

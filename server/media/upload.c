@@ -9,6 +9,7 @@
 #include "server/media/repo.h"
 #include "server/media/store.h"
 #include "server/routes.h"
+#include "server/server.h"
 
 enum { MEDIA_ID_LETTERS = 24, CONTENT_TYPE_MAX = 255 };
 
@@ -61,7 +62,7 @@ static const struct err *check_quota(struct request *rq, const struct media *m)
 
 static const struct err *upload_store(struct request *rq, struct upload *u)
 {
-    struct media_repo *repo = job_of(rq)->node->media;
+    struct media_repo *repo = job_of(rq)->node->server->media;
     TRY(check_quota(rq, &u->media));
     TRY(media_store_file(job_of(rq), rq->upload_fd, u->make_row, &u->media));
     media_repo_count(repo, COUNT_UPLOADS, 1);
@@ -135,7 +136,7 @@ static const struct err *put_upload(struct request *rq, struct reply *rp)
     if (e && e->code == ERR_FORBIDDEN) /* or another upload to the same URI was faster */
         TRY(check_announced(rq, media_id));
     TRY(e);
-    media_repo_uploaded(job_of(rq)->node->media, media_id);
+    media_repo_uploaded(job_of(rq)->node->server->media, media_id);
     return reply_empty(rp);
 }
 

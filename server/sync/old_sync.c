@@ -13,6 +13,7 @@
 #include "users/presence.h"
 #include "users/receipts.h"
 #include "users/typing.h"
+#include "users/users.h"
 
 enum {
     TIMEOUT_DEFAULT_MS = 30 * 1000,
@@ -107,7 +108,7 @@ static bool old_sync_is_listed(const struct session_room *at, bool archived)
 static const struct err *old_sync_add_presence(struct sync *s, struct buf *out, size_t *ret_n)
 {
     *ret_n = 0;
-    if (!s->job->node->presence)
+    if (!s->job->users->presence)
         return NULL;
     return presence_add_events(s->job, s->session, s->since, s->until, &s->filter.presence,
                                s->ignored, out, ret_n);
@@ -128,7 +129,7 @@ static const struct err *get_initial_sync(struct request *rq, struct reply *rp)
     TRY(sync_open_range(&s, rq));
     TRY(sync_read_account_data(&s));
     BUF_LIT(out, "{\"end\":\"");
-    sync_token_add(out, s.job->node, s.until, s.typing_until);
+    sync_token_add(out, s.job->storage, s.until, s.typing_until);
     BUF_LIT(out, "\",\"presence\":[");
     TRY(old_sync_add_presence(&s, out, &n));
     BUF_LIT(out, "],\"account_data\":[");
@@ -220,7 +221,7 @@ static const struct err *add_update(struct sync *s, struct room_update *update, 
 static const struct err *add_ephemeral(struct sync *s, const struct room_update *update,
                                        struct buf *out)
 {
-    struct typing *typing = s->job->node->typing;
+    struct typing *typing = s->job->users->typing;
     const char *room_id = update->room->room_id;
     buf_auto struct buf receipts = {0};
     bool any;
@@ -295,7 +296,7 @@ static const struct err *old_sync_reply_events(struct request *rq, struct reply 
 {
     struct buf *out = &rp->body;
     buf_auto struct buf end = {0};
-    sync_token_add(&end, s->job->node, s->until, s->typing_until);
+    sync_token_add(&end, s->job->storage, s->until, s->typing_until);
     BUF_LIT(out, "{\"start\":");
     buf_add_json_string(out, from ? str_of(from) : buf_str(&end));
     BUF_LIT(out, ",\"end\":");
@@ -331,7 +332,7 @@ static const struct err *answer_events(struct request *rq, struct reply *rp)
     buf_auto struct buf chunk = {0};
     TRY(request_query_int(rq, "timeout", TIMEOUT_DEFAULT_MS, 0, INT64_MAX, &timeout));
     if (from)
-        TRY(sync_token_parse_since(s.job->node, from, &token));
+        TRY(sync_token_parse_since(s.job->storage, from, &token));
     s.since = token.position;
     s.typing_since = token.serial;
     s.viewer = viewer_of(rq);

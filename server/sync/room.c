@@ -1,4 +1,5 @@
 #include "server/sync/sync.h"
+#include "users/users.h"
 
 #include "server/sync_token.h"
 #include "users/receipts.h"
@@ -27,7 +28,7 @@ static const struct err *write_timeline(struct sync *s, const struct timeline *l
     BUF_LIT(out, ",\"timeline\":{\"events\":[");
     TRY(serialize_events(s->job, &s->viewer, line->shown, line->visible_n, line->relations, out));
     buf_printf(out, "],\"limited\":%s,\"prev_batch\":\"", line->limited ? "true" : "false");
-    sync_token_add(out, s->job->node, line->start - 1, 0);
+    sync_token_add(out, s->job->storage, line->start - 1, 0);
     BUF_LIT(out, "\"}");
     return NULL;
 }
@@ -76,7 +77,7 @@ static const struct err *write_ephemeral(struct sync *s, const struct room_task 
     const struct filter_subject typing = {.type = "m.typing", .room_id = t->room->room_id};
     const struct filter_subject receipt = {.type = "m.receipt", .room_id = t->room->room_id};
     buf_auto struct buf events = {0};
-    struct typing *table = s->job->node->typing;
+    struct typing *table = s->job->users->typing;
     if (filter_matches(f, &typing) &&
         typing_room_serial(table, t->room->id) > (t->is_newly_joined ? 0 : s->typing_since))
         typing_add_event(table, t->room->id, s->ignored, NULL, &events);

@@ -1,4 +1,5 @@
 #include "server/sync/sync.h"
+#include "users/users.h"
 
 #include "rooms/room_cache.h"
 #include "storage/rooms/room_state.h"
@@ -26,7 +27,7 @@ static void add_typing_rooms(struct sync *s, struct session_room *list, size_t *
     int64_t typing[TYPING_ROOMS_MAX];
     struct session_room room;
     size_t typing_n =
-        typing_changed_since(s->job->node->typing, s->typing_since, typing, TYPING_ROOMS_MAX);
+        typing_changed_since(s->job->users->typing, s->typing_since, typing, TYPING_ROOMS_MAX);
     for (size_t i = 0; i < typing_n && *n < max; i++)
         if (session_get_room(s->session, typing[i], &room))
             rooms_add_room(list, n, &room);
@@ -43,8 +44,8 @@ static const struct err *changed_by_log(struct sync *s, const struct session_roo
     if (!s->from_feed)
         TRY(rooms_changed_since(job_tx(s->job), ids, n, s->since, changed));
     for (size_t i = 0; i < n; i++) {
-        bool is =
-            s->from_feed ? feed_room_position(s->job->node->feed, ids[i]) > s->since : changed[i];
+        bool is = s->from_feed ? feed_room_position(s->job->storage->feed, ids[i]) > s->since
+                               : changed[i];
         if (is || all[i].position > s->since)
             list[(*list_n)++] = all[i];
     }

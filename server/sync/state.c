@@ -128,7 +128,7 @@ static const struct err *state_write_member(struct writer *w, int64_t at, const 
     TRY(room_state_at_head(s->job, w->t->room, "m.room.member", user_id, &e, &position));
     if (!e)
         return NULL;
-    TRY(intern_find(s->job->node->intern, INTERN_USER, user_id, &user));
+    TRY(intern_find(s->job->storage->intern, INTERN_USER, user_id, &user));
     bool is_new = session_member_is_new(s->session, s->caller->device, s->since, w->t->room->id,
                                         user, position > at ? at : position);
     if (!is_new && !s->filter.state.include_redundant_members && !w->t->is_full)
@@ -153,7 +153,7 @@ static const struct err *note_visible_members(struct writer *w, const struct tim
         int64_t user;
         if (!e->is_state || !state_is_member(e->event))
             continue;
-        TRY(intern_find(s->job->node->intern, INTERN_USER, e->event->state_key, &user));
+        TRY(intern_find(s->job->storage->intern, INTERN_USER, e->event->state_key, &user));
         session_member_is_new(s->session, s->caller->device, s->since, w->t->room->id, user,
                               e->position);
     }
@@ -293,7 +293,7 @@ static const struct err *write_resolved(struct writer *w, const struct timeline 
     size_t n;
     bool more, read_anew = !s->from_feed && room_is_shared(t->room);
     if (s->from_feed) {
-        feed_read_room(s->job->node->feed, s->job->arena, t->room->id, t->since, t->until,
+        feed_read_room(s->job->storage->feed, s->job->arena, t->room->id, t->since, t->until,
                        1u << CHANGE_STATE, STATE_CHANGES_MAX, &changes, &n, &more);
         read_anew = more;
         for (size_t i = 0; i < n && !read_anew; i++)

@@ -1,4 +1,5 @@
 #include "server/sync/sync.h"
+#include "users/users.h"
 
 #include "base/clock.h"
 #include "rooms/account_cache.h"
@@ -26,7 +27,7 @@ static const struct err *read_parameters(struct sync *s, struct request *rq)
     const char *since = request_query(rq, "since");
     struct sync_token token = {0};
     if (since && *since)
-        TRY(sync_token_parse_since(s->job->node, since, &token));
+        TRY(sync_token_parse_since(s->job->storage, since, &token));
     s->is_resync = token.is_lost;
     s->is_initial = !since || !*since || s->is_resync;
     s->since = s->is_initial ? 0 : token.position;
@@ -46,7 +47,7 @@ static const struct err *touch_presence(struct sync *s, struct request *rq)
     struct presence_who who = presence_who_of(rq);
     if (text && !presence_state_parse(text, &state))
         return err(ERR_INVALID_PARAM, "set_presence must be online, unavailable or offline");
-    if (s->job->node->presence && rq->runs == 1)
+    if (s->job->users->presence && rq->runs == 1)
         presence_sync(s->job, &who, state);
     return NULL;
 }
@@ -54,12 +55,12 @@ static const struct err *touch_presence(struct sync *s, struct request *rq)
 /* Sets the end of the range, and reads what is needed before any room. */
 const struct err *sync_open_range(struct sync *s, struct request *rq)
 {
-    struct node *node = s->job->node;
+    const struct node *node = s->job->node;
     TRY(session_open(s->job, s->caller->user, s->caller->user_id, &s->session));
     session_subscribe(s->session, &rq->waiter); /* before reading, so that no wake is lost */
-    s->typing_until = typing_serial(node->typing);
-    s->until = feed_position(node->feed);
-    s->from_feed = !s->is_initial && feed_covers(node->feed, s->since);
+    s->typing_until = typing_serial(node->users->typing);
+    s->until = feed_position(node->storage->feed);
+    s->from_feed = !s->is_initial && feed_covers(node->storage->feed, s->since);
     session_begin_reply(s->session, s->caller->device, s->since);
     return ignored_users(s->job, s->caller->user, &s->ignored);
 }
@@ -67,7 +68,7 @@ const struct err *sync_open_range(struct sync *s, struct request *rq)
 const struct err *sync_read_account_data(struct sync *s)
 {
     s->account_data_n = 0;
-    if (s->from_feed && feed_user_position(s->job->node->feed, s->caller->user) <= s->since)
+    if (s->from_feed && feed_user_position(s->job->storage->feed, s->caller->user) <= s->since)
         return NULL;
     return account_data_since(job_tx(s->job), s->caller->user, s->is_initial ? 0 : s->since,
                               s->until, &s->account_data, &s->account_data_n);
@@ -97,7 +98,7 @@ static const struct err *write_reply(struct sync *s, const struct request *rq, s
     if (sync_must_move(s, rq))
         return NULL;
     BUF_LIT(out, "{\"next_batch\":\"");
-    sync_token_add(out, s->job->node, s->until, s->typing_until);
+    sync_token_add(out, s->job->storage, s->until, s->typing_until);
     buf_add_char(out, '"');
     buf_add_str(out, buf_str(&first));
     TRY(sync_write_account_data(s, out));
@@ -139,7 +140,7 @@ static const struct err *sync_answer(struct request *rq, struct reply *rp)
         s.any = s.members_changed = false;
         TRY(sync_open_range(&s, rq));
         TRY(write_reply(&s, rq, &rp->body));
-    } while (s.from_feed && !feed_covers(s.job->node->feed, s.since));
+    } while (s.from_feed && !feed_covers(s.job->storage->feed, s.since));
     if (sync_must_move(&s, rq))
         return reply_elsewhere(rp, POOL_INITIAL);
     bool may_wait = rq->pool != POOL_INITIAL && timeout > 0 && !rq->timed_out &&

@@ -133,7 +133,7 @@ static const struct err *gather_from_feed(struct sync *s, const struct room_task
     size_t n;
     bool more;
     size_t max = s->filter.timeline.matches_everything && !s->ignored ? g->limit : SCAN_MAX;
-    feed_read_room(s->job->node->feed, s->job->arena, t->room->id, t->since, t->until,
+    feed_read_room(s->job->storage->feed, s->job->arena, t->room->id, t->since, t->until,
                    1u << CHANGE_EVENT, max, &changes, &n, &more);
     const struct stored_event **events = arena_alloc_array(s->job->arena, n + 1, sizeof *events);
     for (size_t i = 0; i < n; i++) {

@@ -1,5 +1,6 @@
 /* The parts of /sync for a user and a device, except rooms. */
 #include "server/sync/sync.h"
+#include "users/users.h"
 
 #include "rooms/account_cache.h"
 #include "storage/devices/key_changes.h"
@@ -90,7 +91,7 @@ const struct err *sync_write_presence(struct sync *s, struct buf *out)
 {
     size_t n = 0;
     BUF_LIT(out, ",\"presence\":{\"events\":[");
-    if (s->job->node->presence)
+    if (s->job->users->presence)
         TRY(presence_add_events(s->job, s->session, s->since, s->until, &s->filter.presence,
                                 s->ignored, out, &n));
     BUF_LIT(out, "]}");
@@ -121,7 +122,7 @@ static bool members_may_have_changed(const struct sync *s)
 static bool lists_may_have_changed(const struct sync *s)
 {
     return members_may_have_changed(s) ||
-           feed_kind_position(s->job->node->feed, CHANGE_DEVICE_LIST) > s->since;
+           feed_kind_position(s->job->storage->feed, CHANGE_DEVICE_LIST) > s->since;
 }
 
 const struct err *sync_write_device_lists(struct sync *s, struct buf *out)

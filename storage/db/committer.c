@@ -574,7 +574,7 @@ static bool take_lead(struct committer *c)
 
 void write_enqueue(struct job *job, struct write *w)
 {
-    struct committer *c = job->node->committer;
+    struct committer *c = job->storage->committer;
     LOCKED(&c->lock);
     if (c->led && c->unreachable_since) {
         finish_write(w, unavailable());
@@ -587,7 +587,7 @@ void write_enqueue(struct job *job, struct write *w)
 
 const struct err *write_wait(struct job *job, struct write *w, int64_t *ret_position)
 {
-    struct committer *c = job->node->committer;
+    struct committer *c = job->storage->committer;
     bool leads = take_lead(c), finished = false;
     while (!finished) {
         if (leads)

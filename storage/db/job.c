@@ -1,9 +1,17 @@
 #include "storage/db/job.h"
 
-void job_init(struct job *job, struct node *node, struct arena *arena)
+void job_init(struct job *job, const struct node *node, struct arena *arena)
 {
-    *job = (struct job){.node = node, .arena = arena};
-    tx_init(&job->tx, node->db, arena);
+    *job = (struct job){.node = node,
+                        .config = node->config,
+                        .keys = node->keys,
+                        .storage = node->storage,
+                        .rooms = node->rooms,
+                        .users = node->users,
+                        .federation = node->federation,
+                        .server = node->server,
+                        .arena = arena};
+    tx_init(&job->tx, node->storage->db, arena);
 }
 
 void job_finish(struct job *job)

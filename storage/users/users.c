@@ -54,7 +54,7 @@ static const struct err *check_localpart(struct job *job, const char *localpart,
     if (!id_is_new_localpart(str_of(localpart)))
         return err(ERR_INVALID_USERNAME,
                    "A user name may only have the characters a-z, 0-9 and ._=-/+");
-    const char *id = arena_printf(job->arena, "@%s:%s", localpart, job->node->config->server_name);
+    const char *id = arena_printf(job->arena, "@%s:%s", localpart, job->config->server_name);
     if (strlen(id) > ID_LENGTH_MAX)
         return err(ERR_INVALID_USERNAME, "The user id would have more than %d bytes",
                    ID_LENGTH_MAX);
@@ -102,7 +102,7 @@ const struct err *users_create(struct job *job, const struct new_account *accoun
     const char *user_id;
     TRY(check_localpart(job, account->localpart, &user_id));
     int64_t user, made;
-    TRY(intern_id(job->node->intern, INTERN_USER, user_id, &user));
+    TRY(intern_id(job->storage->intern, INTERN_USER, user_id, &user));
     struct str fields = first_profile(job->arena, account);
     bool is_new;
     TRY(db_one(job_tx(job), &users_create_sql,

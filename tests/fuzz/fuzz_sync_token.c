@@ -30,33 +30,33 @@ static void read_epochs(struct epochs *e, struct str *left)
 }
 
 /* A parsed token can be written again in the current epoch, of which nothing was lost. */
-static void check_again(const struct node *node, const struct sync_token *t)
+static void check_again(const struct storage *storage, const struct sync_token *t)
 {
     buf_auto struct buf b = {0};
     struct sync_token again;
-    sync_token_add(&b, node, t->position, t->serial);
-    HOLDS(!sync_token_parse(node, b.p, &again));
+    sync_token_add(&b, storage, t->position, t->serial);
+    HOLDS(!sync_token_parse(storage, b.p, &again));
     HOLDS(again.position == t->position && again.serial == t->serial && !again.is_lost);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     arena_auto struct arena *a = arena_create();
-    struct node node = {.epochs = epochs_create(), .feed = feed_create(4, 4096, HEAD)};
+    struct storage storage = {.epochs = epochs_create(), .feed = feed_create(4, 4096, HEAD)};
     struct str left = fuzz_str(data, size);
     struct sync_token page, since;
-    read_epochs(node.epochs, &left);
+    read_epochs(storage.epochs, &left);
     const char *text = str_dup(a, left);
-    const struct err *e = sync_token_parse(&node, text, &page);
+    const struct err *e = sync_token_parse(&storage, text, &page);
     if (!e) {
         HOLDS(text[0] == 's' && page.serial >= 0 && (text[1] == '-') >= (page.position < 0));
-        check_again(&node, &page);
+        check_again(&storage, &page);
     }
-    if (!sync_token_parse_since(&node, text, &since)) {
+    if (!sync_token_parse_since(&storage, text, &since)) {
         HOLDS(!e && since.position == page.position && since.is_lost >= page.is_lost);
         HOLDS(since.position >= 0 && (since.is_lost || since.position <= HEAD));
     }
-    feed_destroy(node.feed);
-    epochs_destroy(node.epochs);
+    feed_destroy(storage.feed);
+    epochs_destroy(storage.epochs);
     return 0;
 }

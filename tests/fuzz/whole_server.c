@@ -1,4 +1,7 @@
 #include "whole_server.h"
+#include "rooms/rooms.h"
+#include "server/server.h"
+#include "users/users.h"
 
 #include "base/cache.h"
 #include "empty_db.h"
@@ -36,7 +39,12 @@ enum { FEED_BYTES = 1 << 16, CACHE_BYTES = 1 << 22, INPUT_MAX = 1 << 16 };
 static struct {
     struct feed_listener listeners[LISTENERS_N];
     struct arena *arena;
-    struct node node;
+    struct node node; /* of these: */
+    struct signing_keys keys;
+    struct storage storage;
+    struct rooms rooms;
+    struct users users;
+    struct server server;
     struct http_server http;
 } whole;
 
@@ -110,30 +118,36 @@ static void start(const char *reachable)
     const char *uri = empty_db_start();
     whole.arena = arena_create();
     log_setup(LOG_ERROR, LOG_TEXT, false);
-    s->config = make_config(reachable);
-    signing_key_make(&s->signing_key);
-    HOLDS(!db_open(uri, 8, &s->db));
-    s->feed = feed_create(16, FEED_BYTES, 0);
+    *s = (struct node){.config = make_config(reachable),
+                       .keys = &whole.keys,
+                       .storage = &whole.storage,
+                       .rooms = &whole.rooms,
+                       .users = &whole.users,
+                       .server = &whole.server};
+    signing_key_make(&whole.keys.current);
+    HOLDS(!db_open(uri, 8, &s->storage->db));
+    s->storage->feed = feed_create(16, FEED_BYTES, 0);
     s->caches = cache_budget_create(CACHE_BYTES);
-    s->epochs = epochs_create();
-    s->intern = intern_create(s->db);
-    s->auth = auth_create(s);
-    s->erasures = erasures_create(s);
-    s->device_states = device_states_create(s->caches);
-    s->message_quota = message_quota_create();
-    s->rooms = room_cache_create(s);
-    s->sessions = session_table_create(s);
-    s->directory = directory_create(s);
-    s->txns = txn_memory_create(s->caches);
-    s->filters = filter_cache_create(s->caches);
-    s->account_cache = account_cache_create(s);
-    s->typing = typing_create(s);
-    s->unread = unread_cache_create(s);
-    s->media = media_repo_create();
-    const struct committer_settings settings = {.uri = uri, .feed = s->feed, .epochs = s->epochs};
+    s->storage->epochs = epochs_create();
+    s->storage->intern = intern_create(s->storage->db);
+    s->server->auth = auth_create(s);
+    s->rooms->erasures = erasures_create(s);
+    s->users->device_states = device_states_create(s->caches);
+    s->users->message_quota = message_quota_create();
+    s->rooms->cache = room_cache_create(s);
+    s->users->sessions = session_table_create(s);
+    s->rooms->directory = directory_create(s);
+    s->rooms->txns = txn_memory_create(s->caches);
+    s->users->filters = filter_cache_create(s->caches);
+    s->rooms->account_cache = account_cache_create(s);
+    s->users->typing = typing_create(s);
+    s->users->unread = unread_cache_create(s);
+    s->server->media = media_repo_create();
+    const struct committer_settings settings = {
+        .uri = uri, .feed = s->storage->feed, .epochs = s->storage->epochs};
     HOLDS(!federation_create(s));
-    feed_set_listeners(s->feed, whole.listeners, listeners_of(s, NULL, whole.listeners));
-    HOLDS(!committer_start(&settings, &s->committer));
+    feed_set_listeners(s->storage->feed, whole.listeners, listeners_of(s, whole.listeners));
+    HOLDS(!committer_start(&settings, &s->storage->committer));
     whole.http.body_max = whole.http.upload_max = INPUT_MAX;
     whole.http.rate_table = rate_table_create();
     HOLDS(!router_create(route_tables, route_tables_n, &whole.http.router));

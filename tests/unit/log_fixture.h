@@ -21,7 +21,7 @@ struct scope {
     struct job job;
 };
 
-static inline void scope_init(struct scope *s, struct node *node)
+static inline void scope_init(struct scope *s, const struct node *node)
 {
     s->arena = arena_create();
     job_init(&s->job, node, s->arena);
@@ -47,10 +47,10 @@ static inline int64_t log_head_position(struct node *node)
  */
 static inline void log_start_limited(struct node *node, const char *uri, int limit_ms)
 {
-    node->feed = feed_create(1 << 16, 1 << 26, log_head_position(node));
+    node->storage->feed = feed_create(1 << 16, 1 << 26, log_head_position(node));
     const struct committer_settings settings = {
-        .uri = uri, .feed = node->feed, .statement_timeout_ms = limit_ms};
-    pg_must("committer_start", committer_start(&settings, &node->committer));
+        .uri = uri, .feed = node->storage->feed, .statement_timeout_ms = limit_ms};
+    pg_must("committer_start", committer_start(&settings, &node->storage->committer));
 }
 
 static inline void log_start(struct node *node, const char *uri)
@@ -60,10 +60,10 @@ static inline void log_start(struct node *node, const char *uri)
 
 static inline void log_stop(struct node *node)
 {
-    committer_stop(node->committer);
-    feed_destroy(node->feed);
-    node->committer = NULL;
-    node->feed = NULL;
+    committer_stop(node->storage->committer);
+    feed_destroy(node->storage->feed);
+    node->storage->committer = NULL;
+    node->storage->feed = NULL;
 }
 
 /* One of the committer's metrics. */

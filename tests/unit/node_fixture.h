@@ -67,7 +67,7 @@ static inline void node_end(void)
 static inline struct author author_named(const char *user_id)
 {
     struct author a = {.user_id = user_id};
-    pg_must("intern", intern_id(node_store()->intern, INTERN_USER, user_id, &a.user));
+    pg_must("intern", intern_id(node_store()->storage->intern, INTERN_USER, user_id, &a.user));
     return a;
 }
 

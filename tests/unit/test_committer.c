@@ -8,7 +8,8 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
-static struct node node;
+static struct storage storage;
+static struct node node = {.storage = &storage};
 
 /* One row a write: its writer, and the position that the writer was given. */
 SQL(notes_insert_sql, "INSERT INTO notes (id, position, n) SELECT u.id, "
@@ -42,7 +43,7 @@ SQL(expect_sql, "SELECT expect_rows((SELECT count(*) FROM notes WHERE id = $1), 
 
 static int set_up(void **state)
 {
-    node.db = pg_db();
+    node.storage->db = pg_db();
     pg_must("tables",
             pg_command(pg_uri(),
                        "CREATE TABLE notes (id bigint PRIMARY KEY, position bigint, n bigint);"
@@ -94,7 +95,7 @@ static bool is_noted(int64_t id)
 
 static int64_t commits_so_far(void)
 {
-    return committer_counted(node.committer, "concorde_commits_total");
+    return committer_counted(node.storage->committer, "concorde_commits_total");
 }
 
 /* ---- one transaction ---- */
@@ -117,7 +118,7 @@ static void rows_and_statements_know_their_positions(void **state)
     assert_true(position == before + 2 && n == 1);
     assert_true(get_row(&notes_get_sql, second, &position, &n));
     assert_int_equal(position, before + 3);
-    assert_int_equal(feed_position(node.feed), before + 3);
+    assert_int_equal(feed_position(node.storage->feed), before + 3);
     scope_finish(&s);
 }
 
@@ -277,7 +278,7 @@ static void a_write_is_all_or_nothing(void **state)
     assert_true(e && e->code == ERR_CONFLICT);
     assert_false(is_noted(id));
     assert_int_equal(log_head_position(&node), before);
-    assert_int_equal(feed_position(node.feed), before);
+    assert_int_equal(feed_position(node.storage->feed), before);
     NO_ERR(write_commit(&s.job, new_note(&s.job, id), NULL)); /* the connection is usable again */
     scope_finish(&s);
 }
@@ -344,7 +345,7 @@ static void a_failed_batch_begins_no_epoch(void **state)
         /* Together, then each alone. */
         assert_int_equal(count_epochs() - epochs, 3 * rows[i].epochs);
         assert_int_equal(log_head_position(&node), before + 1);
-        assert_int_equal(feed_position(node.feed), before + 1);
+        assert_int_equal(feed_position(node.storage->feed), before + 1);
         scope_finish(&s);
     }
 }
@@ -481,7 +482,7 @@ static void write_many(void *ctx, int number)
         if (write_commit(&s.job, w, &at)) {
             t->wrong++;
         } else {
-            t->unpublished += feed_position(node.feed) < at || t->published < at;
+            t->unpublished += feed_position(node.storage->feed) < at || t->published < at;
             t->wrong += !get_row(&notes_get_sql, id, &position, &n) ||
                         position != at - (int64_t)changes + 1;
         }
@@ -513,7 +514,7 @@ static void *reader(void *ctx)
 
 static void check_crowd(int threads)
 {
-    struct tally t = {.published = feed_position(node.feed)};
+    struct tally t = {.published = feed_position(node.storage->feed)};
     int64_t before = t.published;
     pthread_t reading;
     listening = &t;
@@ -530,7 +531,7 @@ static void check_crowd(int threads)
         for (int i = 0; i < WRITES_EACH; i++)
             changes += 1 + (number + i) % 3;
     assert_int_equal(log_head_position(&node), before + changes);
-    assert_int_equal(feed_position(node.feed), before + changes);
+    assert_int_equal(feed_position(node.storage->feed), before + changes);
 }
 
 static void positions_are_gapless_under_16_threads(void **state)
@@ -590,7 +591,7 @@ static void answers_hold_when_connections_are_killed(void **state)
     assert_int_equal(c.false_success, 0);
     assert_int_equal(c.false_failure, 0);
     assert_true(c.done > 0);
-    assert_int_equal(feed_position(node.feed), log_head_position(&node));
+    assert_int_equal(feed_position(node.storage->feed), log_head_position(&node));
 }
 
 /* Breaks every connection of this process; the servers at their other ends may not notice. */
@@ -668,9 +669,9 @@ static void a_commit_that_is_late_is_decided(void **state)
     while (write_commit(&s.job, new_note(&s.job, id), NULL))
         assert_true(mono_ms() - started < 60000);
     assert_true(is_noted(id));
-    assert_null(committer_trouble(node.committer, &since));
+    assert_null(committer_trouble(node.storage->committer, &since));
     buf_auto struct buf metrics = {0};
-    committer_add_metrics(node.committer, &metrics);
+    committer_add_metrics(node.storage->committer, &metrics);
     assert_null(strstr(metrics.p, "concorde_commit_timeouts_total 0"));
     scope_finish(&s);
     log_stop(&node);
@@ -679,13 +680,14 @@ static void a_commit_that_is_late_is_decided(void **state)
 
 static void while_the_database_is_away(void **state)
 {
-    struct node away = {0};
+    struct storage nothing = {0};
+    struct node away = {.storage = &nothing};
     char uri[600];
     pg_must("database", pg_command(pg_uri(), "CREATE DATABASE away_for_a_while"));
     const char *join = strstr(pg_uri(), "://") ? strchr(pg_uri(), '?') ? "&" : "?" : " ";
     snprintf(uri, sizeof uri, "%s%sdbname=away_for_a_while", pg_uri(), join);
     pg_must("migrate", migrate(uri, NULL));
-    pg_must("db_open", db_open(uri, 2, &away.db));
+    pg_must("db_open", db_open(uri, 2, &away.storage->db));
     log_start(&away, uri);
     struct scope s;
     scope_init(&s, &away);
@@ -715,7 +717,7 @@ static void while_the_database_is_away(void **state)
     assert_int_equal(position, 2); /* no refused write was stored */
     scope_finish(&s);
     log_stop(&away);
-    db_close(away.db);
+    db_close(away.storage->db);
     pg_must("drop", pg_command(pg_uri(), "DROP DATABASE away_for_a_while WITH (FORCE)"));
 }
 
@@ -726,15 +728,15 @@ static void a_foreign_commit_resets_the_feed(void **state)
     struct scope s;
     scope_init(&s, &node);
     NO_ERR(write_commit(&s.job, new_note(&s.job, fresh_id()), NULL));
-    int64_t before = feed_position(node.feed), at;
-    assert_true(feed_covers(node.feed, before - 1));
+    int64_t before = feed_position(node.storage->feed), at;
+    assert_true(feed_covers(node.storage->feed, before - 1));
     pg_must("foreign",
             pg_command(pg_uri(), "UPDATE log_head SET position = position + 5, node = 0"));
     NO_ERR(write_commit(&s.job, new_note(&s.job, fresh_id()), &at));
     assert_int_equal(at, before + 6);
-    assert_int_equal(feed_position(node.feed), at);
-    assert_false(feed_covers(node.feed, before)); /* there are changes that it never saw */
-    assert_true(feed_covers(node.feed, at - 1));
+    assert_int_equal(feed_position(node.storage->feed), at);
+    assert_false(feed_covers(node.storage->feed, before)); /* there are changes that it never saw */
+    assert_true(feed_covers(node.storage->feed, at - 1));
     scope_finish(&s);
 }
 
@@ -742,7 +744,7 @@ static int listen_once(void **state)
 {
     set_up(state);
     static const struct feed_listener list[] = {{on_changes}};
-    feed_set_listeners(node.feed, list, 1);
+    feed_set_listeners(node.storage->feed, list, 1);
     return 0;
 }
 

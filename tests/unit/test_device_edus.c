@@ -88,12 +88,12 @@ static void check_device_edu(json_t *o, const char *device_id, int64_t stream, i
     assert_string_equal(json_text(content, "user_id"), alice.user_id);
     assert_string_equal(json_text(content, "device_id"), device_id);
     assert_int_equal(json_integer_value(json_object_get(content, "stream_id")),
-                     epochs_stream_id(node_store()->epochs, stream));
+                     epochs_stream_id(node_store()->storage->epochs, stream));
     const json_t *prev = json_object_get(content, "prev_id");
     assert_int_equal(json_array_size(prev), before ? 1 : 0);
     if (before)
         assert_int_equal(json_integer_value(json_array_get(prev, 0)),
-                         epochs_stream_id(node_store()->epochs, before));
+                         epochs_stream_id(node_store()->storage->epochs, before));
 }
 
 static struct edu_list devices_sent(struct job *job, const char *server, int64_t from,
@@ -282,7 +282,7 @@ static void receive_list(struct job *job, int64_t stream)
     NO_ERR(remote_lists_open(job_tx(job), &carol.user, 1));
     NO_ERR(remote_list_get(job_tx(job), carol.user_id, &l));
     struct write *w = write_begin(job);
-    remote_list_write_whole(w, &l, feed_position(job->node->feed), stream);
+    remote_list_write_whole(w, &l, feed_position(job->storage->feed), stream);
     NO_ERR(write_commit(job, w, NULL));
 }
 
@@ -312,9 +312,9 @@ static void updates_that_follow_are_applied(void **state)
     struct remote_list l = list_of_carol(&s.job);
     assert_int_equal(l.state, REMOTE_LIST_FRESH);
     assert_int_equal(l.stream_id, 9);
-    int64_t head = feed_position(node_store()->feed);
+    int64_t head = feed_position(node_store()->storage->feed);
     NO_ERR(update(&s.job, OTHER, "C2", 9, 7)); /* again: no change is notified */
-    assert_int_equal(feed_position(node_store()->feed), head);
+    assert_int_equal(feed_position(node_store()->storage->feed), head);
     bool usable;
     NO_ERR(remote_lists_usable(job_tx(&s.job), alice.user, &carol.user_id, 1, &usable));
     assert_true(usable);
@@ -339,7 +339,7 @@ static void a_gap_makes_the_list_stale(void **state)
     struct write *w = write_begin(&s.job);
     struct remote_list older = l;
     older.touched--;
-    remote_list_write_whole(w, &older, feed_position(node_store()->feed), 22);
+    remote_list_write_whole(w, &older, feed_position(node_store()->storage->feed), 22);
     NO_ERR(write_commit(&s.job, w, NULL));
     assert_int_equal(list_of_carol(&s.job).state, REMOTE_LIST_STALE);
 
@@ -382,10 +382,10 @@ static void without_a_shared_room_nothing_is_kept(void **state)
         members_write(w, rows[i].room, carol.user, MEMBERSHIP_LEAVE, at, 0, false, (struct str){0});
     }
     NO_ERR(write_commit(&s.job, w, NULL));
-    int64_t head = feed_position(node_store()->feed);
+    int64_t head = feed_position(node_store()->storage->feed);
     NO_ERR(update(&s.job, OTHER, "S1", 31, 30));
     assert_false(has_device(&s.job, "S1"));
-    assert_int_equal(feed_position(node_store()->feed), head);
+    assert_int_equal(feed_position(node_store()->storage->feed), head);
     receive_list(&s.job, 31);
     assert_int_equal(list_of_carol(&s.job).state, REMOTE_LIST_UNTRACKED);
     assert_true(has_device(&s.job, "C1"));

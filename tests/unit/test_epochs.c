@@ -81,13 +81,13 @@ static void tokens_are_read_as_they_are_written(void **state)
     struct sync_token t;
     struct node *node = node_store();
     buf_auto struct buf b = {0};
-    sync_token_add(&b, node, 5, 7);
-    NO_ERR(sync_token_parse(node, buf_str(&b).p, &t));
+    sync_token_add(&b, node->storage, 5, 7);
+    NO_ERR(sync_token_parse(node->storage, buf_str(&b).p, &t));
     assert_true(t.position == 5 && t.serial == 7 && !t.is_lost);
-    NO_ERR(sync_token_parse_since(node, "s0", &t));
-    NO_ERR(sync_token_parse_since(node, "s0_12", &t));
+    NO_ERR(sync_token_parse_since(node->storage, "s0", &t));
+    NO_ERR(sync_token_parse_since(node->storage, "s0_12", &t));
     assert_true(!t.is_lost && t.serial == 12);
-    NO_ERR(sync_token_parse_since(node, "s5_12_abc", &t));
+    NO_ERR(sync_token_parse_since(node->storage, "s5_12_abc", &t));
     assert_true(t.is_lost);
     static const char *const bad[] = {"",
                                       "s",
@@ -102,8 +102,8 @@ static void tokens_are_read_as_they_are_written(void **state)
                                       "s1_2_11111111111111111",
                                       "s1 "};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
-        assert_int_equal(sync_token_parse(node, bad[i], &t)->code, ERR_INVALID_PARAM);
-    assert_int_equal(sync_token_parse_since(node, "s-1", &t)->code, ERR_INVALID_PARAM);
+        assert_int_equal(sync_token_parse(node->storage, bad[i], &t)->code, ERR_INVALID_PARAM);
+    assert_int_equal(sync_token_parse_since(node->storage, "s-1", &t)->code, ERR_INVALID_PARAM);
 }
 
 /* ---- batches of other processes ---- */

@@ -235,7 +235,7 @@ static struct stored_event make_outlier(struct job *job, struct room *room, int6
     struct event *built;
     const int64_t *place;
     size_t n;
-    NO_ERR(event_build(room->version, &t, "test.example", &node_store()->signing_key, &built));
+    NO_ERR(event_build(room->version, &t, "test.example", &node_store()->keys->current, &built));
     e.event = event_keep(job->arena, built);
     NO_ERR(events_reserve(job_tx(job), false, 1, &place));
     e.position = place[0];

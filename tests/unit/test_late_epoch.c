@@ -9,7 +9,8 @@
 
 enum { LIMIT_MS = 500, PATIENCE_MS = 60000 };
 
-static struct node node;
+static struct storage storage;
+static struct node node = {.storage = &storage};
 
 SQL(epoch_sql, "SELECT epoch FROM log_head")
 
@@ -35,7 +36,7 @@ static void an_epoch_that_begins_late_is_recognised(void **state)
 {
     struct scope s;
     int64_t since, started = mono_ms();
-    node.db = pg_db();
+    node.storage->db = pg_db();
     log_start_limited(&node, pg_uri(), LIMIT_MS);
     scope_init(&s, &node);
     NO_ERR(write_something(&s.job));
@@ -52,7 +53,7 @@ static void an_epoch_that_begins_late_is_recognised(void **state)
         assert_true(mono_ms() - started < PATIENCE_MS);
     while (write_something(&s.job))
         assert_true(mono_ms() - started < PATIENCE_MS);
-    assert_null(committer_trouble(node.committer, &since));
+    assert_null(committer_trouble(node.storage->committer, &since));
     scope_finish(&s);
     log_stop(&node);
 }

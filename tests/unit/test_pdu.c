@@ -1,5 +1,6 @@
 /* Required signatures of events of other servers, by room version, and the outcome of wrong ones.
  * The keys are pinned or our own: no server is asked, and no database is needed. */
+#include "base/cache.h"
 #include "federation/in/pdu.h"
 
 #include "event_fixture.h"
@@ -22,6 +23,8 @@ static struct fixture {
     struct arena *arena;
     struct config config;
     struct node node;
+    struct signing_keys own;
+    struct storage storage;
     struct federation federation;
     struct job job;
     struct signing_key keys[SIGNERS];
@@ -58,7 +61,10 @@ static int start(void **state)
     f->config.old_signing_keys = (struct config_list){old, 1};
     f->config.federation_domain_whitelist = (struct config_list){allowed, 2};
     f->node.config = &f->config;
-    f->node.signing_key = f->keys[US];
+    f->own.current = f->keys[US];
+    f->node.keys = &f->own;
+    f->node.storage = &f->storage;
+    f->node.caches = cache_budget_create(1 << 20);
     f->federation.node = &f->node;
     f->node.federation = &f->federation;
     f->federation.keyring = keyring_create(&f->node);
@@ -70,6 +76,7 @@ static int stop(void **state)
 {
     job_finish(&fixture.job);
     keyring_destroy(fixture.federation.keyring);
+    cache_budget_destroy(fixture.node.caches);
     arena_destroy(fixture.arena);
     return 0;
 }

@@ -27,6 +27,8 @@ struct receiver {
     struct arena *arena;
     struct config config;
     struct node node;
+    struct storage storage;
+    struct signing_keys own;
     struct federation federation;
     struct job job;
     struct signing_key keys[SIGNERS];
@@ -48,6 +50,8 @@ static void receiver_open(struct receiver *r)
     r->node.config = &r->config;
     r->node.caches = cache_budget_create(1 << 20);
     r->federation.node = &r->node;
+    r->node.storage = &r->storage;
+    r->node.keys = &r->own;
     r->node.federation = &r->federation;
     r->federation.keyring = keyring_create(&r->node);
     job_init(&r->job, &r->node, r->arena);

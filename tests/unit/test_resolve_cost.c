@@ -126,7 +126,7 @@ static int64_t statements(const struct scene *c)
 
 static int64_t counted(const char *name)
 {
-    return committer_counted(node_store()->committer, name);
+    return committer_counted(node_store()->storage->committer, name);
 }
 
 static int64_t count_rows(const char *sql)

@@ -395,7 +395,7 @@ static void step(struct scene *c)
         store_some_as_outliers(c, in, n);
     if (draw(5) == 0)
         change_head_elsewhere(c);
-    int64_t writes = committer_counted(node_store()->committer, "concorde_writes_total");
+    int64_t writes = committer_counted(node_store()->storage->committer, "concorde_writes_total");
     if (first)
         accept_and_check(c, &m, in, first, 0);
     accept_and_check(c, &m, in, n, first);
@@ -404,7 +404,7 @@ static void step(struct scene *c)
             c->accepted++;
             c->heads[at] = in[i].event->event_id;
         }
-    writes = committer_counted(node_store()->committer, "concorde_writes_total") - writes;
+    writes = committer_counted(node_store()->storage->committer, "concorde_writes_total") - writes;
     c->shared += m.extremities_n > 1 && (int64_t)n > writes ? n - (size_t)writes : 0;
 }
 

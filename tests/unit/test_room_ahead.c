@@ -291,7 +291,7 @@ static void known_rules_hold_until_rules_change(void **state)
 {
     struct scope s;
     scope_init(&s, node_store());
-    int64_t now = room_cache_rules_position(node_store()->rooms);
+    int64_t now = room_cache_rules_position(node_store()->rooms->cache);
     pg_must("rules", pg_command(pg_uri(), arena_printf(s.arena,
                                                        "INSERT INTO account_data (\"user\", room, "
                                                        "type, content, position) VALUES (%lld, 0, "
@@ -315,7 +315,7 @@ static void rules_that_change_before_the_join_count(void **state)
         const char *room_id = create_public_room(&s.job, &alice, versions[i]);
         struct new_event join = member_event(whose.user_id, "join");
         join.rules.is_known = true;
-        join.rules.as_of = room_cache_rules_position(node_store()->rooms);
+        join.rules.as_of = room_cache_rules_position(node_store()->rooms->cache);
         struct write *rules = write_begin(&s.job);
         write_change(rules, &(struct change){.kind = CHANGE_ACCOUNT_DATA,
                                              .user = whose.user,

@@ -204,7 +204,7 @@ static void a_change_is_missed(void)
     const struct new_event name = {
         .type = "m.room.name", .state_key = "", .content = STR("{\"name\":\"after\"}")};
     pg_must("name", room_append(&s.job, room_named(&s.job, published_room), &alice, &name, 1, &id));
-    feed_reset(node_store()->feed, feed_position(node_store()->feed));
+    feed_reset(node_store()->storage->feed, feed_position(node_store()->storage->feed));
     scope_finish(&s);
 }
 

@@ -10,7 +10,8 @@
 
 #include <cmocka.h>
 
-static struct node node;
+static struct storage storage;
+static struct node node = {.storage = &storage};
 static struct room_work *work;
 static atomic_int runs;
 static atomic_int run_of[4]; /* by room */

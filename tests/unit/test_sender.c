@@ -134,9 +134,9 @@ static int begin(void **state)
     federation.answers = answers_create(node_store()->caches);
     by_hand = sender_create(node_store());
     federation.sender = sender_create(node_store()); /* the last one is notified of typing */
-    size_t n = listeners_of(node_store(), NULL, listeners);
+    size_t n = listeners_of(node_store(), listeners);
     listeners[n++] = (struct feed_listener){sender_on_changes, .ctx = by_hand};
-    feed_set_listeners(node_store()->feed, listeners, n);
+    feed_set_listeners(node_store()->storage->feed, listeners, n);
     federation.watch = sender_watch(federation.sender);
     sender_start(federation.sender);
     return 0;
@@ -160,7 +160,7 @@ static const struct destination_row *await_cursor(const char *server)
 {
     const struct destination_row *rows;
     size_t n;
-    int64_t head = feed_position(node_store()->feed);
+    int64_t head = feed_position(node_store()->storage->feed);
     for (int ms = 0; ms < PATIENCE_MS; ms++) {
         pg_must("list", destinations_list(job_tx(&job), server, &rows, &n));
         if (n && rows[0].sent_position >= head)
@@ -381,15 +381,16 @@ static void test_after_long_the_newest_is_enough(void **state)
 static void test_typing_and_receipts(void **state)
 {
     struct room *room = room_named(&job, room_id);
-    typing_set(node_store()->typing, room->id, alice.user, alice.user_id, 60000);
+    typing_set(node_store()->users->typing, room->id, alice.user, alice.user_id, 60000);
     await_edus("typing", "far.example", 1);
-    typing_set(node_store()->typing, room->id, bob.user, bob.user_id, 60000); /* not our user */
+    typing_set(node_store()->users->typing, room->id, bob.user, bob.user_id,
+               60000); /* not our user */
     const char *id = say(1);
     pg_must("receipt", receipt_set(&job, room, &alice, RECEIPT_READ_PRIVATE, "", id));
     pg_must("receipt", receipt_set(&job, room, &bob, RECEIPT_READ, "", id));
     pg_must("receipt", receipt_set(&job, room, &alice, RECEIPT_READ, "", id));
     await_edus("typing and one receipt", "far.example", 2);
-    typing_set(node_store()->typing, room->id, alice.user, alice.user_id, 0);
+    typing_set(node_store()->users->typing, room->id, alice.user, alice.user_id, 0);
     await_edus("the end of typing", "far.example", 3);
     clock_advance(3000); /* presence and receipts would be sent each second */
     wait_some_rounds();

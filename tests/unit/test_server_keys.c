@@ -142,12 +142,11 @@ static void test_settings(void **state)
                              .trusted_key_servers = {notaries, 2}};
     struct signing_key further = spec_key();
     snprintf(further.id, sizeof further.id, "ed25519:2");
-    const struct node s = {
-        .config = &c, .signing_key = spec_key(), .further_keys = &further, .further_keys_n = 1};
+    const struct signing_keys keys = {.current = spec_key(), .further = &further, .further_n = 1};
     arena_auto struct arena *a = arena_create();
     struct key_settings k;
     const char *key;
-    key_settings_read(a, &s, &k);
+    key_settings_read(a, &c, &keys, &k);
     assert_int_equal(k.own_n, 3);
     assert_int_equal(k.own_in_use, 2);
     assert_string_equal(k.notaries[0].server, "n.example");

@@ -34,7 +34,7 @@ static void wake(struct waiter *w)
 {
     struct sleeper *s = (struct sleeper *)w;
     s->wakes++;
-    s->position = feed_position(node_store()->feed);
+    s->position = feed_position(node_store()->storage->feed);
 }
 
 static struct session *open_session(struct job *job, const struct author *who)
@@ -60,7 +60,7 @@ static bool was_woken(struct sleeper *z)
 {
     bool woken = z->wakes > 0;
     if (woken)
-        assert_true(z->position >= feed_newest(node_store()->feed));
+        assert_true(z->position >= feed_newest(node_store()->storage->feed));
     z->wakes = 0;
     return woken;
 }
@@ -165,10 +165,10 @@ static void changed_rooms_are_remembered(void **state)
     for (int i = 0; i < 3; i++)
         rooms[i] = create_public_room(&s.job, &alice, "12");
     struct session *session = open_session(&s.job, &alice);
-    int64_t start = feed_position(node_store()->feed);
+    int64_t start = feed_position(node_store()->storage->feed);
     assert_int_equal(changed_rooms(&s.job, session, start), 0);
     NO_ERR(send_text(&s.job, rooms[0], &alice, "x", &id));
-    int64_t middle = feed_position(node_store()->feed);
+    int64_t middle = feed_position(node_store()->storage->feed);
     NO_ERR(send_text(&s.job, rooms[1], &alice, "x", &id));
     NO_ERR(send_text(&s.job, rooms[1], &alice, "x", &id));
     assert_int_equal(changed_rooms(&s.job, session, start), 2);
@@ -176,7 +176,8 @@ static void changed_rooms_are_remembered(void **state)
     for (int i = 0; i < 200; i++)
         NO_ERR(send_text(&s.job, rooms[2], &alice, "x", &id));
     assert_int_equal(changed_rooms(&s.job, session, start), -1);
-    assert_int_equal(changed_rooms(&s.job, session, feed_position(node_store()->feed) - 50), 1);
+    assert_int_equal(
+        changed_rooms(&s.job, session, feed_position(node_store()->storage->feed) - 50), 1);
     scope_finish(&s);
 }
 
@@ -190,7 +191,7 @@ static void changes_of_users_do_not_hide_those_of_rooms(void **state)
     NO_ERR(set_membership(&s.job, room, &bob, "join"));
     struct session *session = open_session(&s.job, &alice);
     struct sleeper z;
-    int64_t since = feed_position(node_store()->feed);
+    int64_t since = feed_position(node_store()->storage->feed);
     NO_ERR(send_text(&s.job, room, &alice, "x", &id));
     sleep_on(&z, session);
     struct change c = {.kind = CHANGE_PROFILE, .user = bob.user};
@@ -201,7 +202,7 @@ static void changes_of_users_do_not_hide_those_of_rooms(void **state)
     NO_ERR(write_commit(&s.job, w, NULL));
     assert_true(was_woken(&z));
     assert_int_equal(changed_rooms(&s.job, session, since), 1);
-    assert_int_equal(changed_rooms(&s.job, session, feed_position(node_store()->feed)), 0);
+    assert_int_equal(changed_rooms(&s.job, session, feed_position(node_store()->storage->feed)), 0);
     get_up(&z);
     scope_finish(&s);
 }

@@ -13,7 +13,8 @@
 
 #include <cmocka.h>
 
-static struct node node;
+static struct storage storage;
+static struct node node = {.storage = &storage};
 static atomic_int tries, done, running, most_running;
 
 static void wait_until(atomic_int *what, int n)

@@ -157,7 +157,8 @@ static void square(struct job *job, void *part)
 
 static void test_helpers(void **state)
 {
-    struct node node = {0};
+    struct storage nothing = {0};
+    struct node node = {.storage = &nothing};
     arena_auto struct arena *a = arena_create();
     struct helpers *c = helpers_create(&node, 8);
     struct job job;
@@ -202,7 +203,8 @@ static void await(const char *proves, const atomic_int *what, int n)
 
 static void test_room_work(void **state)
 {
-    struct node node = {0};
+    struct storage nothing = {0};
+    struct node node = {.storage = &nothing};
     struct room_work *w = room_work_create(&node, do_work, NULL);
     room_work_add(w, 1, "a");
     room_work_add(w, 1, "a"); /* the same */

@@ -1,4 +1,5 @@
 #include "users/typing.h"
+#include "users/users.h"
 
 #include "base/clock.h"
 #include "check.h"
@@ -10,21 +11,23 @@
 
 enum { ROOM = 5, OTHER_ROOM = 6, ALICE = 1, BOB = 2 };
 
-static struct node node;
+static struct storage storage;
+static struct users users;
+static struct node node = {.storage = &storage, .users = &users};
 
 static int set_up(void **state)
 {
-    node.feed = feed_create(64, 1 << 20, 0);
-    node.sessions = session_table_create(&node);
-    node.typing = typing_create(&node);
+    node.storage->feed = feed_create(64, 1 << 20, 0);
+    node.users->sessions = session_table_create(&node);
+    node.users->typing = typing_create(&node);
     return 0;
 }
 
 static int tear_down(void **state)
 {
-    typing_destroy(node.typing);
-    session_table_destroy(node.sessions);
-    feed_destroy(node.feed);
+    typing_destroy(node.users->typing);
+    session_table_destroy(node.users->sessions);
+    feed_destroy(node.storage->feed);
     return 0;
 }
 
@@ -32,14 +35,14 @@ static void check_typing(const char *proves, int64_t room, const char *ids)
 {
     arena_auto struct arena *a = arena_create();
     buf_auto struct buf b = {0};
-    typing_add_event(node.typing, room, NULL, NULL, &b);
+    typing_add_event(node.users->typing, room, NULL, NULL, &b);
     check_text(proves, buf_str(&b),
                quoted(a, arena_printf(a, "{'type':'m.typing','content':{'user_ids':[%s]}}", ids)));
 }
 
 static void test_start_and_stop(void **state)
 {
-    struct typing *t = node.typing;
+    struct typing *t = node.users->typing;
     int64_t rooms[4], before = typing_serial(t);
     assert_true(before > 1000000000000); /* so that it grows over restarts */
     assert_int_equal(typing_room_serial(t, ROOM), 0);
@@ -68,7 +71,7 @@ static void test_start_and_stop(void **state)
 
 static void test_time_is_up(void **state)
 {
-    struct typing *t = node.typing;
+    struct typing *t = node.users->typing;
     typing_set(t, ROOM, ALICE, "@alice:x", 60000);
     typing_set(t, ROOM, BOB, "@bob:x", 30000);
     int64_t serial = typing_serial(t);
@@ -116,7 +119,7 @@ static bool has_heard(struct notices *t, const char *what)
 
 static void test_others_are_notified(void **state)
 {
-    struct typing *t = node.typing;
+    struct typing *t = node.users->typing;
     struct notices notices = {.mutex = PTHREAD_MUTEX_INITIALIZER};
     typing_listen(t, note_notice, &notices);
     typing_set(t, ROOM, ALICE, "@alice:x", 60000);

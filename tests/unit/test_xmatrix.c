@@ -72,15 +72,15 @@ static void test_signed_bytes(void **state)
 static void test_header(void **state)
 {
     arena_auto struct arena *a = arena_create();
-    const struct config config = {.server_name = "domain"};
-    struct node s = {.config = &config};
+    struct signing_key key;
     struct xmatrix x;
     check_error("the key",
                 signing_key_parse(STR("ed25519 1 YJDBA9Xnr2sVqXD9Vj7XVUnmFZcZrlw8Md7kMW"
                                       "+3XA1"),
-                                  &s.signing_key),
+                                  &key),
                 NULL);
-    const char *header = xmatrix_header(a, &s, "b.example", POST, "/p", STR("{\"a\":1}"));
+    const char *header =
+        xmatrix_header(a, "domain", &key, "b.example", POST, "/p", STR("{\"a\":1}"));
     check_error("reading", xmatrix_parse(a, str_of(header), &x), NULL);
     check_text("origin", str_of(x.origin), "domain");
     check_text("destination", str_of(x.destination), "b.example");

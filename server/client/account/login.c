@@ -86,7 +86,7 @@ static const struct err *prove(struct request *rq, struct reply *rp, bool *ret_h
 
 static void add_well_known(struct job *job, json_t *reply)
 {
-    const char *url = job->node->config->public_baseurl;
+    const char *url = job->config->public_baseurl;
     if (url)
         json_object_set_new(reply, "well_known",
                             json_pack("{s:{s:s}}", "m.homeserver", "base_url", url));

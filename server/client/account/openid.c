@@ -15,7 +15,7 @@ static const struct err *post_request_token(struct request *rq, struct reply *rp
         return err(ERR_FORBIDDEN, "You can only get tokens for yourself");
     TRY(one_time_tokens_make(job_tx(job), ONE_TIME_OPENID, c->user, LIFETIME_S * 1000LL, &token));
     return reply_json(rp, 200, "{s:s, s:s, s:s, s:i}", "access_token", token, "token_type",
-                      "Bearer", "matrix_server_name", job->node->config->server_name, "expires_in",
+                      "Bearer", "matrix_server_name", job->config->server_name, "expires_in",
                       LIFETIME_S);
 }
 

@@ -1,5 +1,6 @@
 /* Client-server API, "Presence". */
 #include "users/presence.h"
+#include "users/users.h"
 
 #include "matrix/id.h"
 #include "server/client/shared/user_request.h"
@@ -16,7 +17,7 @@ static const struct err *put_status(struct request *rq, struct reply *rp)
     TRY(json_want_string(rq->body, "status_msg", NULL, &status_msg));
     if (!presence_state_parse(text, &state))
         return err(ERR_INVALID_PARAM, "presence must be online, unavailable or offline");
-    if (job_of(rq)->node->presence)
+    if (job_of(rq)->node->users->presence)
         TRY(presence_set(job_of(rq), &who, state, status_msg));
     return reply_empty(rp);
 }
@@ -36,10 +37,10 @@ static const struct err *get_status(struct request *rq, struct reply *rp)
     int64_t user;
     if (!id_is_user(str_of(user_id)))
         return err(ERR_INVALID_PARAM, "That is not a user id");
-    TRY(intern_find(job->node->intern, INTERN_USER, user_id, &user));
+    TRY(intern_find(job->storage->intern, INTERN_USER, user_id, &user));
     TRY(check_may_see(rq, user));
     struct presence_row row = {.state = PRESENCE_OFFLINE};
-    if (job->node->presence)
+    if (job->users->presence)
         TRY(presence_get(job, user, &row));
     presence_add_content(&row, &rp->body);
     return reply_body(rp, 200);

@@ -49,7 +49,7 @@ static const struct err *count_attempt(struct request *rq)
 static const struct err *register_guest(struct request *rq, struct reply *rp)
 {
     struct job *job = job_of(rq);
-    if (!job->node->config->allow_guest_access)
+    if (!job->config->allow_guest_access)
         return err(ERR_GUEST_ACCESS_FORBIDDEN, "This server has no guests");
     struct sign_in how;
     TRY(count_attempt(rq));
@@ -185,8 +185,8 @@ static const struct err *reply_registered(struct request *rq, struct reply *rp,
     json_t *reply;
     TRY(attempts_note_sign_in(rq, user));
     if (r->inhibit_login)
-        reply = json_pack("{s:s, s:s}", "user_id", user_id, "home_server",
-                          job->node->config->server_name);
+        reply =
+            json_pack("{s:s, s:s}", "user_id", user_id, "home_server", job->config->server_name);
     else
         TRY(sign_in(job, user, user_id, &r->how, &reply));
     const struct err *e = uia_remember(rq, &r->proof, reply);
@@ -198,7 +198,7 @@ static const struct err *reply_registered(struct request *rq, struct reply *rp,
 static const struct err *register_user(struct request *rq, struct reply *rp)
 {
     struct job *job = job_of(rq);
-    if (!job->node->config->enable_registration)
+    if (!job->config->enable_registration)
         return err(ERR_FORBIDDEN, "Registration is closed");
     struct registration r;
     const json_t *answer;

@@ -63,7 +63,7 @@ static const struct err *get_mutual_rooms(struct request *rq, struct reply *rp)
     if (!id_is_compliant_user(str_of(other)) || strcmp(other, caller_of(rq)->user_id) == 0)
         return err(ERR_INVALID_PARAM, "\"user_id\" must be the id of another user");
     TRY(read_from(rq, &after));
-    TRY(intern_find(job->node->intern, INTERN_USER, other, &other_id));
+    TRY(intern_find(job->storage->intern, INTERN_USER, other, &other_id));
     const struct mutual_room *rooms = NULL;
     size_t n = 0;
     if (other_id)

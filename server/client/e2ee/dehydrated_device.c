@@ -118,11 +118,11 @@ static const struct err *dehydrated_device_delete_device(struct request *rq, str
 }
 
 /* With a token from lost history, all waiting messages are read again. */
-static const struct err *read_place(const struct node *node, const char *from, int64_t *ret)
+static const struct err *read_place(const struct storage *storage, const char *from, int64_t *ret)
 {
     struct sync_token token = {0};
     if (from)
-        TRY(sync_token_parse_since(node, from, &token));
+        TRY(sync_token_parse_since(storage, from, &token));
     *ret = token.is_lost ? 0 : token.position;
     return NULL;
 }
@@ -137,7 +137,7 @@ static const struct err *dehydrated_device_reply_events(struct request *rq, stru
     TRY(dehydrated_device_get(job_tx(job), caller_of(rq)->user, &d));
     if (!d.device.id || strcmp(d.device.device_id, request_param(rq, "device")) != 0)
         return err(ERR_FORBIDDEN, "This is not your dehydrated device");
-    TRY(read_place(job->node, from, &since));
+    TRY(read_place(job->storage, from, &since));
     const struct to_device_message *messages;
     size_t n;
     bool more;
@@ -151,7 +151,7 @@ static const struct err *dehydrated_device_reply_events(struct request *rq, stru
     buf_add_char(&rp->body, ']');
     if (more || always_next_batch) {
         BUF_LIT(&rp->body, ",\"next_batch\":\"");
-        sync_token_add(&rp->body, job->node, n ? messages[n - 1].position : since, 0);
+        sync_token_add(&rp->body, job->storage, n ? messages[n - 1].position : since, 0);
         buf_add_char(&rp->body, '"');
     }
     buf_add_char(&rp->body, '}');

@@ -11,7 +11,7 @@ static const struct err *token_position(struct request *rq, const char *name, in
     struct sync_token token;
     if (!text)
         return err(ERR_MISSING_PARAM, "`%s` is missing", name);
-    TRY(sync_token_parse_since(job_of(rq)->node, text, &token));
+    TRY(sync_token_parse_since(job_of(rq)->storage, text, &token));
     *ret = token.is_lost ? 0 : token.position; /* all changes */
     return NULL;
 }

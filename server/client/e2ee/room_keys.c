@@ -208,7 +208,7 @@ static const struct err *lock_current(struct tx *tx, int64_t user, int64_t versi
 
 static const struct err *check_bytes(struct job *job, const struct storing *s)
 {
-    int64_t used, max = job->node->config->key_backups_per_user;
+    int64_t used, max = job->config->key_backups_per_user;
     TRY(key_backups_used_by(s->tx, s->user, &used));
     return used <= max ? NULL
                        : err(ERR_TOO_LARGE,

@@ -115,7 +115,7 @@ static int by_server(const void *x, const void *y)
 static const struct err *send_to_device_add_messages(struct outbound *o,
                                                      const struct device_contents *c)
 {
-    const struct config *config = o->job->node->config;
+    const struct config *config = o->job->config;
     const struct device_content **sorted = arena_alloc_array(o->job->arena, c->n, sizeof *sorted);
     for (size_t i = 0; i < c->n; i++)
         sorted[i] = &c->list[i];

@@ -56,8 +56,7 @@ static const struct err *invite(struct job *job, struct room *room, const struct
 {
     json_t *content;
     TRY(membership_prepare_invite(job, room, author, change, &content));
-    if (federation_may_contact(job->node->config,
-                               str_dup(job->arena, id_server(str_of(change->target)))))
+    if (federation_may_contact(job->config, str_dup(job->arena, id_server(str_of(change->target)))))
         TRY(member_change_add_profile(job, change->target, content));
     return federation_invite(job, room, author, change->target, content, ret_event_id);
 }

@@ -15,6 +15,7 @@
 #include "server/routes.h"
 #include "storage/db/intern.h"
 #include "users/session.h"
+#include "users/users.h"
 
 enum { LOOK_EVERY_MS = 100 };
 
@@ -366,7 +367,7 @@ static const struct err *post_forget(struct request *rq, struct reply *rp)
     TRY(members_forget(job_tx(job_of(rq)), room->id, caller_of(rq)->user, &done));
     if (!done)
         return err(ERR_UNKNOWN, "You must leave the room before you can forget it");
-    session_forget_room(job_of(rq)->node->sessions, caller_of(rq)->user, room->id);
+    session_forget_room(job_of(rq)->node->users->sessions, caller_of(rq)->user, room->id);
     return reply_empty(rp);
 }
 
@@ -382,7 +383,7 @@ static const struct err *get_joined_rooms(struct request *rq, struct reply *rp)
         if (rows[i].membership == MEMBERSHIP_JOIN)
             ids[joined++] = rows[i].room;
     const char **names = arena_alloc_array(rq->arena, joined + 1, sizeof *names);
-    TRY(intern_names(job->node->intern, INTERN_ROOM, ids, joined, names));
+    TRY(intern_names(job->storage->intern, INTERN_ROOM, ids, joined, names));
     json_t *list = json_array();
     for (size_t i = 0; i < joined; i++)
         json_array_append_new(list, json_string(names[i]));

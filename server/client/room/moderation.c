@@ -11,7 +11,7 @@ static const struct err *need_target(struct request *rq, struct account *ret)
     struct job *job = job_of(rq);
     const char *user_id = request_param(rq, "user");
     bool found;
-    if (!id_is_user_of(user_id, job->node->config->server_name))
+    if (!id_is_user_of(user_id, job->config->server_name))
         return err(ERR_INVALID_PARAM, "That is not a user of this server");
     TRY(users_find(job_tx(job), user_id, &found, ret));
     if (!found || ret->deactivated)

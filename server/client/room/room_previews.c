@@ -146,7 +146,7 @@ static const struct err *get_summary(struct request *rq, struct reply *rp)
     if (!here)
         return NULL;
     TRY(room_find(job, q.room_id, &room));
-    if (!room || !room_has_server(room, job->node->config->server_name))
+    if (!room || !room_has_server(room, job->config->server_name))
         return room_previews_ask_for_summary(rq, rp, room, &q);
     TRY(summarise_ours(rq, room, &summary));
     return reply_summary(rq, rp, room, summary);

@@ -142,7 +142,7 @@ static const struct err *find_state(struct job *job, struct room *room, int64_t 
         *ret = current->event ? current : NULL;
         return NULL;
     }
-    TRY(intern_find(job->node->intern, INTERN_TYPE, type, &type_id));
+    TRY(intern_find(job->storage->intern, INTERN_TYPE, type, &type_id));
     return type_id ? room_state_get(job_tx(job), room->id, type_id, key, position, ret) : NULL;
 }
 
@@ -244,7 +244,7 @@ static const struct err *add_members_page(struct member_list *l, const char *aft
     enum { PAGE = 500 };
     arena_auto struct arena *a = arena_create();
     struct tx tx;
-    tx_init(&tx, job_of(l->rq)->node->db, a);
+    tx_init(&tx, job_of(l->rq)->node->storage->db, a);
     const struct stored_event *events;
     size_t n;
     const struct err *e =
@@ -271,7 +271,7 @@ static const struct err *room_state_add_all_members(struct member_list *l)
 /* A fixed position, so that all pages belong together. */
 static int64_t room_state_settle(struct request *rq, int64_t position)
 {
-    return position == ROOM_STATE_NOW ? feed_position(job_of(rq)->node->feed) : position;
+    return position == ROOM_STATE_NOW ? feed_position(job_of(rq)->node->storage->feed) : position;
 }
 
 static const struct err *room_state_get_state(struct request *rq, struct reply *rp)

@@ -46,7 +46,7 @@ const struct err *reading_place(struct request *rq, const char *name, int64_t de
     const char *text = request_query(rq, name);
     struct sync_token token = {.position = def};
     if (text && *text)
-        TRY(sync_token_parse(job_of(rq)->node, text, &token));
+        TRY(sync_token_parse(job_of(rq)->storage, text, &token));
     *ret = token.position;
     return NULL;
 }
@@ -54,7 +54,7 @@ const struct err *reading_place(struct request *rq, const char *name, int64_t de
 void reading_add_token(struct request *rq, struct reply *rp, const char *key, int64_t place)
 {
     buf_printf(&rp->body, "\"%s\":\"", key);
-    sync_token_add(&rp->body, job_of(rq)->node, place, 0);
+    sync_token_add(&rp->body, job_of(rq)->storage, place, 0);
     buf_add_char(&rp->body, '"');
 }
 

@@ -29,7 +29,7 @@ static const struct err *walk_both_ways(struct context *c)
     TRY(walk_room(job_of(c->rq), &w, &c->before));
     w.backwards = false;
     w.from = c->event->position;
-    w.to = feed_position(job_of(c->rq)->node->feed);
+    w.to = feed_position(job_of(c->rq)->node->storage->feed);
     w.limit = limit - limit / 2;
     TRY(walk_room(job_of(c->rq), &w, &c->after));
     c->newest = c->after.n ? c->after.events[c->after.n - 1]->position : c->event->position;

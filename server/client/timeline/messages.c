@@ -12,7 +12,7 @@
 static const struct err *read_walk(struct request *rq, struct room_walk *w)
 {
     TRY(reading_direction(rq, 0, &w->backwards));
-    int64_t now = feed_position(job_of(rq)->node->feed);
+    int64_t now = feed_position(job_of(rq)->node->storage->feed);
     TRY(reading_place(rq, "from", w->backwards ? now : WALK_START, &w->from));
     TRY(reading_place(rq, "to", w->backwards ? WALK_START : now, &w->to));
     TRY(reading_limit(rq, &w->limit));
@@ -35,7 +35,7 @@ static const struct err *needs_history(struct job *job, const struct room_walk *
     const struct history_end *ends;
     const char *const *servers;
     size_t servers_n = 0, n = 0;
-    if (w->backwards && !walked->more && job->node->federation)
+    if (w->backwards && !walked->more && job->federation)
         room_list_servers(job, w->room, &servers, &servers_n);
     if (servers_n)
         TRY(history_ends(job, w->room, 1, &ends, &n));

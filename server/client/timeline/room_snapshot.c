@@ -1,4 +1,5 @@
 #include "server/client/timeline/room_snapshot.h"
+#include "users/users.h"
 
 #include "rooms/account_cache.h"
 #include "rooms/read/walk.h"
@@ -70,7 +71,7 @@ static const struct err *add_receipts_and_presence(struct request *rq, struct bu
     BUF_LIT(out, ",\"receipts\":[");
     TRY(receipts_add_event(job, room->id, c->user, 0, end, ignored, room->room_id, out, &any));
     BUF_LIT(out, "],\"presence\":[");
-    if (job->node->presence && is_now)
+    if (job->users->presence && is_now)
         presence_add_room(job, room->id, ignored, out);
     buf_add_char(out, ']');
     return NULL;
@@ -87,7 +88,8 @@ const struct err *room_snapshot_write(struct request *rq, struct reply *rp, stru
     bool any;
     TRY(visibility_open(job, room, c->user, c->user_id, VALID_FOREVER, &visibility));
     TRY(rooms_get(job_tx(job), room->id, &head));
-    int64_t now = feed_position(job->node->feed), end = visibility.end < now ? visibility.end : now;
+    int64_t now = feed_position(job->storage->feed),
+            end = visibility.end < now ? visibility.end : now;
 
     BUF_LIT(out, "{\"room_id\":");
     buf_add_json_string(out, str_of(room->room_id));

@@ -119,7 +119,7 @@ static const struct err *search_read_token(struct search_request *s)
     struct sync_token place;
     if (!end || *end != '_' || !isfinite(rank))
         return err(ERR_INVALID_PARAM, "Not a token of this server");
-    TRY(sync_token_parse(job_of(s->rq)->node, end + 1, &place));
+    TRY(sync_token_parse(job_of(s->rq)->storage, end + 1, &place));
     s->query.after_event = place.position;
     s->query.after_rank = rank;
     return NULL;
@@ -166,7 +166,7 @@ static const struct err *choose_rooms(struct search_request *s)
     size_t n, wanted_n = s->filter.rooms.n;
     int64_t *wanted = arena_alloc_array(job->arena, wanted_n + 1, sizeof *wanted);
     for (size_t i = 0; i < wanted_n; i++)
-        TRY(intern_find(job->node->intern, INTERN_ROOM, s->filter.rooms.items[i], &wanted[i]));
+        TRY(intern_find(job->storage->intern, INTERN_ROOM, s->filter.rooms.items[i], &wanted[i]));
     TRY(members_of_user(job_tx(job), s->viewer.user, &rows, &n));
     int64_t *rooms = arena_alloc_array(job->arena, n + 1, sizeof *rooms);
     for (size_t i = 0; i < n; i++) {
@@ -186,7 +186,7 @@ static const struct err *make_query(struct search_request *s)
     struct job *job = job_of(s->rq);
     struct search_stems *stems = search_stems_create(job->arena);
     search_terms_want_stems(&s->terms, stems);
-    TRY(search_stems_read(job_tx(job), &job->node->config->search_languages, stems));
+    TRY(search_stems_read(job_tx(job), &job->config->search_languages, stems));
     s->query.query = search_terms_query(job->arena, &s->terms, stems);
     return NULL;
 }

@@ -61,7 +61,7 @@ static const struct err *add_context(struct search_request *s, const struct sear
     w = (struct room_walk){.room = f->room,
                            .viewer = &s->viewer,
                            .from = position,
-                           .to = feed_position(job->node->feed),
+                           .to = feed_position(job->storage->feed),
                            .limit = s->after};
     TRY(walk_room(job, &w, &after));
     BUF_LIT(&s->rp->body, ",\"context\":{");
@@ -168,7 +168,7 @@ static const struct err *search_reply_add_highlights(struct search_request *s)
     size_t n;
     for (size_t i = 0; i < s->found_n; i++)
         events[i] = &s->found[i].hit.event;
-    TRY(search_text_highlights(job_tx(job), &job->node->config->search_languages, &s->terms, events,
+    TRY(search_text_highlights(job_tx(job), &job->config->search_languages, &s->terms, events,
                                s->found_n, &words, &n));
     BUF_LIT(out, ",\"highlights\":[");
     for (size_t i = 0; i < n; i++) {
@@ -183,7 +183,7 @@ static const struct err *search_reply_add_highlights(struct search_request *s)
 static void write_next(struct search_request *s, struct buf *out)
 {
     buf_printf(out, ",\"next_batch\":\"r%.17g_", s->query.after_rank);
-    sync_token_add(out, job_of(s->rq)->node, s->query.after_event, 0);
+    sync_token_add(out, job_of(s->rq)->storage, s->query.after_event, 0);
     buf_add_char(out, '"');
 }
 

@@ -46,7 +46,7 @@ static const struct err *get_threads(struct request *rq, struct reply *rp)
     size_t limit, n, roots_n;
     TRY(read_include(rq, &participant));
     TRY(reading_limit(rq, &limit));
-    TRY(reading_place(rq, "from", feed_position(job->node->feed), &from));
+    TRY(reading_place(rq, "from", feed_position(job->storage->feed), &from));
     if (!limit)
         return err(ERR_INVALID_PARAM, "\"limit\" must be greater than zero");
     limit = limit < THREADS_MAX ? limit : THREADS_MAX;

@@ -29,7 +29,7 @@ static const struct err *timestamp_find_event(struct request *rq, struct room *r
     /* First in the wanted direction, then events on the other side that are out of order. */
     for (int side = 0; side < 2; side++) {
         w.backwards = side == 0 ? backwards : !backwards;
-        w.to = w.backwards ? WALK_START : feed_position(job_of(rq)->node->feed);
+        w.to = w.backwards ? WALK_START : feed_position(job_of(rq)->node->storage->feed);
         TRY(walk_room(job_of(rq), &w, side == 0 ? &ahead : &around));
         choose_closest(side == 0 ? &ahead : &around, ts, backwards, &closest);
     }
@@ -42,7 +42,7 @@ static const struct err *timestamp_find_event(struct request *rq, struct room *r
 /* The place just after the requested time. */
 static const struct err *place_after(struct job *job, struct room *room, int64_t ts, int64_t *ret)
 {
-    int64_t position, end = feed_position(job->node->feed);
+    int64_t position, end = feed_position(job->storage->feed);
     const struct stored_event *next;
     size_t n;
     TRY(event_by_time_position(job, room, ts, &position));

@@ -1,0 +1,10 @@
+/* What the server floor owns as long as the node lives. Its parts have locks of their own. */
+#ifndef SERVER_SERVER_H
+#define SERVER_SERVER_H
+
+struct server {
+    struct auth *auth;        /* server/account/auth.h */
+    struct media_repo *media; /* server/media/repo.h */
+};
+
+#endif

@@ -1,0 +1,18 @@
+/* What the storage floor owns as long as the node lives. Its parts have locks of their own. */
+#ifndef STORAGE_DB_STORAGE_H
+#define STORAGE_DB_STORAGE_H
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+struct storage {
+    struct db *db;               /* storage/db/db.h */
+    struct committer *committer; /* storage/db/committer.h */
+    struct feed *feed;           /* storage/db/feed.h */
+    struct epochs *epochs;       /* storage/db/epochs.h */
+    struct intern *intern;       /* storage/db/intern.h */
+    /* mono_ms() until which the schema need not be checked again. */
+    _Atomic int64_t schema_good_until;
+};
+
+#endif
