@@ -28,7 +28,12 @@ struct feed {
 struct feed *feed_create(size_t entries, size_t bytes_max, int64_t position)
 {
     struct feed *f = mem_zalloc(sizeof *f);
-    pthread_rwlock_init(&f->lock, NULL);
+    /* Readers who come one after another must not keep the committer waiting. */
+    pthread_rwlockattr_t writers_first;
+    pthread_rwlockattr_init(&writers_first);
+    pthread_rwlockattr_setkind_np(&writers_first, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&f->lock, &writers_first);
+    pthread_rwlockattr_destroy(&writers_first);
     f->ring = mem_zalloc(entries * sizeof *f->ring);
     f->size = entries;
     f->bytes_max = bytes_max;
