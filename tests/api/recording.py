@@ -19,6 +19,7 @@ VARYING = re.compile(
     r"|(?P<room>![A-Za-z0-9_-]{43}|![0-9A-Za-z]+(?=:))"
     r"|(?P<server>\blocalhost:\d+)"
     r'|(?P<time>(?<="origin_server_ts":)\d+|(?<="ts":)\d+|(?<="age":)\d+|(?<="last_active_ago":)\d+)'
+    r'|(?P<transaction>(?<="transaction_id":")t\d+)'
     r'|(?P<hash>(?<="sha256":")[^"]+)'
     r'|(?P<signature>"ed25519:[^"]+":"[^"]+")')
 
@@ -141,7 +142,8 @@ class Recording:
             return '"KEY":"SIGNATURE"'
         if kind == "token":
             return self._token(text)
-        return {"event": "$", "room": "!", "server": "server-"}[kind] + self._number(kind, text)
+        begin = {"event": "$", "room": "!", "server": "server-", "transaction": "t"}[kind]
+        return begin + self._number(kind, text)
 
     def _number(self, kind, text):
         of_kind = self.names.setdefault(kind, {})
