@@ -170,7 +170,7 @@ clients: build ## let real clients use the server
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/clients/run.sh
 
 interop: build ## let Synapse, from its package, federate with the server
-	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/interop/run.sh
+	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) WORKERS=$${WORKERS:-$(shell nproc)} tests/interop/run.sh
 
 fault: build ## kill, starve and cut off the server under load
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh fault --ignore tests/fault/neighbours
