@@ -7,7 +7,7 @@ import pytest
 
 import pdus
 from remote import FED, q
-from waiting import eventually
+from waiting import eventually, patience_ends
 
 EVENT = "$" + "A" * 43
 
@@ -83,8 +83,6 @@ def test_a_server_has_no_more_than_its_share_of_the_workers(ministries, remotes)
     for _ in range(30):
         assert good.make(a.name, "join", room, good.user("carol"))["room_version"] == "11"
     assert not done
-    silent.link.heal()
-    for t in threads:
-        t.join()
+    patience_ends(a, threads)
     assert all(status >= 400 for status in done)
     assert eventually(lambda: good.make(a.name, "join", room, good.user("carol")))

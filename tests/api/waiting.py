@@ -30,3 +30,13 @@ def attempts(stop=None, pause=0.05):
     while not (stop and stop.is_set()):
         yield
         time.sleep(pause)
+
+
+def patience_ends(server, threads):
+    """Moves the server's clock until all these requests are answered, which wait for a silent server."""
+
+    def are_over():
+        server.advance(10)
+        return not any(t.is_alive() for t in threads)
+
+    eventually(are_over, 60)
