@@ -173,6 +173,14 @@ void cache_drop_locked(struct cache *c, struct cache_entry *e)
     c->dead = e;
 }
 
+void cache_replace_locked(struct cache *c, struct cache_entry *e)
+{
+    struct cache_entry *before = map_get(&c->entries, e->key);
+    if (before)
+        cache_drop_locked(c, before);
+    cache_add_locked(c, e);
+}
+
 void cache_take_locked(struct cache *c, struct cache_entry *e)
 {
     assert(cache_is_unused_locked(e));

@@ -124,6 +124,8 @@ void cache_count_locked(struct cache *c, struct cache_entry *e);
 
 /* Puts a new entry into the cache; there must be none with its key. */
 void cache_add_locked(struct cache *c, struct cache_entry *e);
+/* The same in place of the one with its key, if there is one. */
+void cache_replace_locked(struct cache *c, struct cache_entry *e);
 void cache_resize_locked(struct cache *c, struct cache_entry *e, size_t bytes);
 /* Removes an entry, which is destroyed once no reference is left; does not move the epoch. */
 void cache_drop_locked(struct cache *c, struct cache_entry *e);

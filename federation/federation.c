@@ -20,8 +20,9 @@
 
 enum { KEY_ASKERS = 16, TASK_THREADS = 4 };
 
-static const struct err *create_http(const struct config *c, struct http_client **ret)
+static const struct err *create_http(const struct node *node, struct http_client **ret)
 {
+    const struct config *c = node->config;
     const struct http_client_config settings = {
         .ca_files = c->federation_custom_ca_list.items,
         .ca_files_n = c->federation_custom_ca_list.n,
@@ -34,6 +35,7 @@ static const struct err *create_http(const struct config *c, struct http_client 
         .allowed_n = c->ip_range_allowlist.n,
         .dns_servers = c->dns_servers.items,
         .dns_servers_n = c->dns_servers.n,
+        .caches = node->caches,
     };
     return http_client_create(&settings, ret);
 }
@@ -61,8 +63,8 @@ static void start_tasks(struct tasks *t)
 static const struct err *create_all(struct federation *f)
 {
     struct node *s = f->node;
-    TRY(create_http(s->config, &f->http));
-    f->discovery = discovery_create(f->http);
+    TRY(create_http(s, &f->http));
+    f->discovery = discovery_create(f->http, s->caches);
     f->pauses = pauses_create();
     f->keyring = keyring_create(s);
     f->answers = answers_create(s->caches);

@@ -69,10 +69,7 @@ void answers_put(struct answers *a, const char *key, struct str answer, int64_t 
         return;
     struct answer *e = answers_make(key, answer, keep_ms);
     CACHE_LOCKED(&a->cache);
-    struct answer *before = cache_peek_locked(&a->cache, e->entry.key);
-    if (before)
-        cache_drop_locked(&a->cache, &before->entry);
-    cache_add_locked(&a->cache, &e->entry);
+    cache_replace_locked(&a->cache, &e->entry);
 }
 
 /* ---- forgetting ---- */

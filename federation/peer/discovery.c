@@ -1,8 +1,7 @@
 #include "federation/peer/discovery.h"
 
+#include "base/cache.h"
 #include "base/clock.h"
-#include "base/lock.h"
-#include "base/map.h"
 #include "base/mem.h"
 #include "federation/peer/host_name.h"
 #include "federation/peer/well_known.h"
@@ -13,7 +12,6 @@
 
 enum {
     DEFAULT_PORT = 8448,
-    SERVERS_MAX = 10000, /* cached at once */
     SRV_MAX = 16,
     DNS_MS = 10 * 1000,
     MINUTE_MS = 60 * 1000,
@@ -35,21 +33,20 @@ struct services {
 
 /* A cached server whose name is a host without port. */
 struct known_server {
+    struct cache_entry entry; /* pinned: a thread is looking it up, and owns the fields below */
     char *name;
     char *delegated; /* NULL: not delegated */
     struct services services;
     int64_t delegation_until, delegation_read, services_until; /* mono_ms */
     int failures;                                              /* of delegation lookups in a row */
-    bool in_hand; /* a thread is looking it up, and owns the fields above */
 };
 
 enum found { FOUND_WELL_KNOWN, FOUND_SRV, FOUND_PLAIN, FOUND_COUNT };
 
 struct discovery {
     struct http_client *http;
-    struct lock lock;
+    struct cache servers; /* by name */
     pthread_cond_t found;
-    struct map servers; /* struct known_server */
     atomic_ulong lookups[FOUND_COUNT];
 };
 
@@ -62,49 +59,43 @@ static void services_clear(struct services *s)
     s->n = 0;
 }
 
-static void known_server_destroy(struct known_server *k)
+static void known_server_destroy(struct cache_entry *e)
 {
+    struct known_server *k = (struct known_server *)e;
     services_clear(&k->services);
     free(k->delegated);
     free(k->name);
     free(k);
 }
 
+static const struct cache_kind discovery_kind = {
+    .name = "server_addresses", .rank = RANK_CACHE, .share = 16, .destroy = known_server_destroy};
+
 static bool discovery_is_fresh(const struct known_server *k, int64_t now)
 {
     return now < k->delegation_until && now < k->services_until;
 }
 
-/* Makes space: drops outdated entries or, if there are none, all that no thread is looking up. */
-static void discovery_shrink_locked(struct discovery *d)
-{
-    struct map left = {0};
-    int64_t now = mono_ms();
-    bool stale = false;
-    for (struct map_slot *s = NULL; (s = map_next(&d->servers, s));)
-        stale = stale || !discovery_is_fresh(s->value, now);
-    for (struct map_slot *s = NULL; (s = map_next(&d->servers, s));) {
-        struct known_server *k = s->value;
-        if (k->in_hand || (stale && discovery_is_fresh(k, now)))
-            map_put(&left, str_of(k->name), k);
-        else
-            known_server_destroy(k);
-    }
-    map_finish(&d->servers);
-    d->servers = left;
-}
-
 static struct known_server *discovery_find_locked(struct discovery *d, const char *name)
 {
-    struct known_server *k = map_get(&d->servers, str_of(name));
+    struct known_server *k = cache_peek_locked(&d->servers, str_of(name));
     if (k)
         return k;
-    if (d->servers.n >= SERVERS_MAX)
-        discovery_shrink_locked(d);
     k = mem_zalloc(sizeof *k);
     k->name = mem_strdup(name);
-    map_put(&d->servers, str_of(k->name), k);
+    k->entry.key = str_of(k->name);
+    k->entry.bytes = sizeof *k + k->entry.key.n;
+    cache_add_locked(&d->servers, &k->entry);
     return k;
+}
+
+/* After a look-up. */
+static void discovery_count_bytes_locked(struct discovery *d, struct known_server *k)
+{
+    size_t bytes = sizeof *k + k->entry.key.n + (k->delegated ? strlen(k->delegated) : 0);
+    for (size_t i = 0; i < k->services.n; i++)
+        bytes += strlen(k->services.records[i].host);
+    cache_resize_locked(&d->servers, &k->entry, bytes);
 }
 
 /* ---- lookups ---- */
@@ -239,17 +230,20 @@ static const struct err *discovery_find_known(struct discovery *d, struct arena 
                                               const char *server, int64_t deadline,
                                               struct server_endpoint *ret)
 {
-    LOCKED(&d->lock);
+    CACHE_LOCKED(&d->servers);
     struct known_server *k;
-    while ((k = discovery_find_locked(d, server))->in_hand)
-        if (lock_wait_until(&d->lock, &d->found, deadline))
+    while ((k = discovery_find_locked(d, server))->entry.pinned)
+        if (lock_wait_until(&d->servers.lock, &d->found, deadline))
             return err(ERR_CONNECTION_TIMEOUT, "Finding %.150s takes too long", server);
-    if (!discovery_is_fresh(k, mono_ms())) {
-        k->in_hand = true;
-        lock_release(&d->lock);
+    bool is_fresh = discovery_is_fresh(k, mono_ms());
+    cache_count_locked(&d->servers, is_fresh ? &k->entry : NULL);
+    if (!is_fresh) {
+        k->entry.pinned = true;
+        cache_unlock(&d->servers);
         find_out(d, a, k);
-        lock_take(&d->lock);
-        k->in_hand = false;
+        cache_lock(&d->servers);
+        k->entry.pinned = false;
+        discovery_count_bytes_locked(d, k);
         pthread_cond_broadcast(&d->found);
     }
     return discovery_copy_known_locked(a, k, ret);
@@ -268,21 +262,21 @@ const struct err *discovery_find(struct discovery *d, struct arena *a, const cha
 
 void discovery_failed(struct discovery *d, const char *server)
 {
-    LOCKED(&d->lock);
-    struct known_server *k = map_get(&d->servers, str_of(server));
+    CACHE_LOCKED(&d->servers);
+    struct known_server *k = cache_peek_locked(&d->servers, str_of(server));
     int64_t now = mono_ms();
-    if (!k || k->in_hand || k->failures || now - k->delegation_read < SURE_MS)
+    if (!k || k->entry.pinned || k->failures || now - k->delegation_read < SURE_MS)
         return;
     k->delegation_until = 0;
 }
 
 /* ---- finding a server ---- */
 
-struct discovery *discovery_create(struct http_client *http)
+struct discovery *discovery_create(struct http_client *http, struct cache_budget *b)
 {
     struct discovery *d = mem_zalloc(sizeof *d);
     d->http = http;
-    lock_init(&d->lock, RANK_CACHE);
+    cache_init(&d->servers, b, &discovery_kind, NULL);
     cond_init(&d->found);
     return d;
 }
@@ -291,11 +285,8 @@ void discovery_destroy(struct discovery *d)
 {
     if (!d)
         return;
-    for (struct map_slot *s = NULL; (s = map_next(&d->servers, s));)
-        known_server_destroy(s->value);
-    map_finish(&d->servers);
+    cache_finish(&d->servers);
     pthread_cond_destroy(&d->found);
-    lock_finish(&d->lock);
     free(d);
 }
 
@@ -308,10 +299,4 @@ void discovery_add_metrics(struct discovery *d, struct buf *out)
     for (int i = 0; i < FOUND_COUNT; i++)
         buf_printf(out, "concorde_federation_discoveries_total{found=\"%s\"} %lu\n", names[i],
                    atomic_load(&d->lookups[i]));
-    LOCKED(&d->lock);
-    buf_printf(out,
-               "# HELP concorde_federation_servers_known Servers whose addresses are in memory.\n"
-               "# TYPE concorde_federation_servers_known gauge\n"
-               "concorde_federation_servers_known %zu\n",
-               d->servers.n);
 }

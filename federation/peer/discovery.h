@@ -10,7 +10,7 @@
 #include "http/client/client.h"
 
 struct discovery;
-struct discovery *discovery_create(struct http_client *http);
+struct discovery *discovery_create(struct http_client *http, struct cache_budget *b);
 void discovery_destroy(struct discovery *d); /* NULL-safe */
 void discovery_add_metrics(struct discovery *d, struct buf *out);
 

@@ -229,7 +229,7 @@ static const struct err *client_start(struct http_client *c,
 {
     TRY(address_ranges_create(config->denied, config->denied_n, &c->denied));
     TRY(address_ranges_create(config->allowed, config->allowed_n, &c->allowed));
-    TRY(resolver_create(config->dns_servers, config->dns_servers_n, &c->resolver));
+    TRY(resolver_create(config->dns_servers, config->dns_servers_n, config->caches, &c->resolver));
     TRY(read_authorities(c, config));
     c->multi = curl_multi_init();
     if (!c->multi)

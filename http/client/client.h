@@ -26,7 +26,8 @@ struct http_client_config {
     size_t denied_n, allowed_n;
     const char *const *dns_servers; /* http/client/resolver.h */
     size_t dns_servers_n;
-    int grace_ms; /* how long a body may arrive slowly; 0: 15 s */
+    struct cache_budget *caches; /* of the addresses of names */
+    int grace_ms;                /* how long a body may arrive slowly; 0: 15 s */
 };
 
 /* Reads the CA files; the error names the one that is not. */

@@ -2,9 +2,8 @@
  * shared but the cache, and changes of /etc/resolv.conf are seen. */
 #include "http/client/resolver.h"
 
+#include "base/cache.h"
 #include "base/clock.h"
-#include "base/lock.h"
-#include "base/map.h"
 #include "base/mem.h"
 
 #include <ares.h>
@@ -18,7 +17,6 @@ enum {
     SRV_MAX = 16,
     SRV_BYTES_MAX = 4096, /* from a TCP answer c-ares could unpack many names of megabytes */
     NAME_MAX_BYTES = 255, /* as written; an unpacked name may be longer, but not a host's */
-    NAMES_MAX = 4096,     /* in the cache */
     KEEP_LEAST_MS = 5000, /* answers with a shorter TTL are kept for the length of a request */
     KEEP_MOST_MS = 3600 * 1000,
     KEEP_ABSENT_MS = 30 * 1000,
@@ -26,6 +24,7 @@ enum {
 };
 
 struct known_name {
+    struct cache_entry entry;
     char *name;
     struct address addresses[ADDRESSES_MAX];
     size_t n;
@@ -36,45 +35,28 @@ struct known_name {
 
 struct resolver {
     char *servers; /* as c-ares wants them; NULL: the system's */
-    struct lock lock;
-    struct map names; /* struct known_name */
+    struct cache names;
 };
 
 /* ---- the cache ---- */
 
-static void known_name_destroy(struct known_name *k)
+static void known_name_destroy(struct cache_entry *e)
 {
-    if (k) {
-        free(k->name);
-        free(k);
-    }
+    free(((struct known_name *)e)->name);
+    free(e);
 }
 
-/* Makes room: removes expired names, or else all. */
-static void resolver_shrink_locked(struct resolver *r)
-{
-    struct map left = {0};
-    int64_t now = mono_ms();
-    bool expired = false;
-    for (struct map_slot *s = NULL; (s = map_next(&r->names, s));)
-        expired = expired || ((struct known_name *)s->value)->until <= now;
-    for (struct map_slot *s = NULL; (s = map_next(&r->names, s));) {
-        struct known_name *k = s->value;
-        if (expired && k->until > now)
-            map_put(&left, str_of(k->name), k);
-        else
-            known_name_destroy(k);
-    }
-    map_finish(&r->names);
-    r->names = left;
-}
+static const struct cache_kind resolver_kind = {
+    .name = "host_addresses", .rank = RANK_LEAF, .share = 32, .destroy = known_name_destroy};
 
 static bool resolver_find_known(struct resolver *r, struct arena *a, const char *name,
                                 struct resolved *ret, int *ret_failure)
 {
-    LOCKED(&r->lock);
-    const struct known_name *k = map_get(&r->names, str_of(name));
-    if (!k || k->until <= mono_ms())
+    CACHE_LOCKED(&r->names);
+    struct known_name *k = cache_peek_locked(&r->names, str_of(name));
+    bool is_known = k && k->until > mono_ms();
+    cache_count_locked(&r->names, is_known ? &k->entry : NULL);
+    if (!is_known)
         return false;
     *ret_failure = k->failure;
     *ret = (struct resolved){
@@ -95,11 +77,10 @@ static void resolver_keep(struct resolver *r, const char *name, const struct res
     if (what->n)
         memcpy(k->addresses, what->addresses, what->n * sizeof *what->addresses);
     k->until = mono_ms() + keep_ms;
-    LOCKED(&r->lock);
-    if (r->names.n >= NAMES_MAX)
-        resolver_shrink_locked(r);
-    known_name_destroy(map_remove(&r->names, str_of(name)));
-    map_put(&r->names, str_of(k->name), k);
+    k->entry.key = str_of(k->name);
+    k->entry.bytes = sizeof *k + k->entry.key.n;
+    CACHE_LOCKED(&r->names);
+    cache_replace_locked(&r->names, &k->entry);
 }
 
 /* ---- queries ---- */
@@ -274,7 +255,8 @@ const struct err *resolver_srv(struct resolver *r, struct arena *a, const char *
 
 /* ---- the resolver ---- */
 
-const struct err *resolver_create(const char *const *servers, size_t n, struct resolver **ret)
+const struct err *resolver_create(const char *const *servers, size_t n, struct cache_budget *b,
+                                  struct resolver **ret)
 {
     if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
         return err_internal("c-ares cannot be initialised");
@@ -283,7 +265,7 @@ const struct err *resolver_create(const char *const *servers, size_t n, struct r
     for (size_t i = 0; i < n; i++)
         buf_printf(&csv, "%s%s", i ? "," : "", servers[i]);
     r->servers = n ? mem_strdup(csv.p) : NULL;
-    lock_init(&r->lock, RANK_LEAF);
+    cache_init(&r->names, b, &resolver_kind, NULL);
     ares_channel channel; /* to fail early */
     const struct err *e = open_channel(r, &channel);
     if (e) {
@@ -299,10 +281,7 @@ void resolver_destroy(struct resolver *r)
 {
     if (!r)
         return;
-    for (struct map_slot *s = NULL; (s = map_next(&r->names, s));)
-        known_name_destroy(s->value);
-    map_finish(&r->names);
-    lock_finish(&r->lock);
+    cache_finish(&r->names);
     free(r->servers);
     free(r);
     ares_library_cleanup();

@@ -5,12 +5,14 @@
 #ifndef HTTP_CLIENT_RESOLVER_H
 #define HTTP_CLIENT_RESOLVER_H
 
+#include "base/cache.h"
 #include "http/address.h"
 
 struct resolver;
 
 /* servers: "192.0.2.1", "192.0.2.1:5353", "[2001:db8::1]:53"; none: those of the system. */
-const struct err *resolver_create(const char *const *servers, size_t n, struct resolver **ret);
+const struct err *resolver_create(const char *const *servers, size_t n, struct cache_budget *b,
+                                  struct resolver **ret);
 void resolver_destroy(struct resolver *r); /* NULL-safe */
 
 /* In the order in which to try them; none for an unknown name. */

@@ -69,8 +69,5 @@ void txn_remember(struct txn_memory *m, int64_t device, struct str key, const ch
     e->entry = (struct cache_entry){.key = full_key(e->key, device, key), .bytes = sizeof *e + n};
     memcpy(e->event_id, event_id, n);
     CACHE_LOCKED(&m->cache);
-    struct txn_entry *before = cache_peek_locked(&m->cache, e->entry.key);
-    if (before)
-        cache_drop_locked(&m->cache, &before->entry);
-    cache_add_locked(&m->cache, &e->entry);
+    cache_replace_locked(&m->cache, &e->entry);
 }

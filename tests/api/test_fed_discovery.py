@@ -430,7 +430,7 @@ def test_metrics_count_outcomes(asker, remotes):
     after = count("2xx"), count("unreachable")
     assert after[0] > before[0] and after[1] > before[1]
     text = asker.request("GET", "/metrics").text
-    assert "concorde_federation_servers_known" in text and "gov.test" not in text
+    assert 'concorde_cache_entries{cache="server_addresses"}' in text and "gov.test" not in text
 
 
 # ---- helpers: forwarder, website, proxy ----

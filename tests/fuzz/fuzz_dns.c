@@ -5,6 +5,7 @@
  * follows in case the first is dropped. */
 #include "fuzz.h"
 
+#include "base/cache.h"
 #include "base/clock.h"
 #include "http/client/resolver.h"
 
@@ -135,7 +136,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     const char *const server = dns.name;
     struct resolver *r;
     arena_auto struct arena *a = arena_create();
-    HOLDS(!resolver_create(&server, 1, &r));
+    struct cache_budget *budget = cache_budget_create(1 << 20);
+    HOLDS(!resolver_create(&server, 1, budget, &r));
     say(fuzz_str(data + 1, size - 1));
     if (*data % LOOK_UP_KINDS == LOOK_UP_ADDRESSES)
         look_up_addresses(r, a);
@@ -143,5 +145,6 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         look_up_services(r, a);
     say((struct str){0});
     resolver_destroy(r);
+    cache_budget_destroy(budget);
     return 0;
 }

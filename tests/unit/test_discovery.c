@@ -1,6 +1,7 @@
 /* Server discovery without network. The rest is in tests/api/test_fed_discovery.py. */
 #include "check.h"
 
+#include "base/cache.h"
 #include "base/clock.h"
 #include "federation/peer/discovery.h"
 #include "federation/peer/host_name.h"
@@ -230,7 +231,8 @@ static void test_names_that_need_no_lookup(void **state)
                 {"[2001:db8::1]", "2001:db8::1", 8448},
                 {"example.org:443", "example.org", 443}};
     arena_auto struct arena *a = arena_create();
-    struct discovery *d = discovery_create(NULL); /* no server is asked */
+    struct cache_budget *budget = cache_budget_create(1 << 20);
+    struct discovery *d = discovery_create(NULL, budget); /* no server is asked */
     struct server_endpoint to;
     for (size_t i = 0; i < COUNT(rows); i++) {
         check_error(rows[i].name, discovery_find(d, a, rows[i].name, mono_ms(), &to), NULL);
@@ -241,6 +243,7 @@ static void test_names_that_need_no_lookup(void **state)
     }
     check_error("no name", discovery_find(d, a, "a b", mono_ms(), &to), "M_INVALID_PARAM");
     discovery_destroy(d);
+    cache_budget_destroy(budget);
 }
 
 int main(void)

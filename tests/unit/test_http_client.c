@@ -3,6 +3,7 @@
 #include "http_fixture.h"
 #include "waiting.h"
 
+#include "base/cache.h"
 #include "http/client/client.h"
 
 #include <pthread.h>
@@ -14,6 +15,7 @@ static struct {
     char folder[64], certificate[128], key[128];
     struct http_server *server;
     struct http_client *client; /* may contact 127.0.0.1 */
+    struct cache_budget *caches;
     struct arena *arena;
     int https;         /* its port */
     int raw, raw_fd;   /* a port where odd_server answers */
@@ -140,7 +142,8 @@ static struct http_client_config settings(void)
                                        .denied_n = 2,
                                        .allowed = allowed,
                                        .allowed_n = 1,
-                                       .grace_ms = 300};
+                                       .grace_ms = 300,
+                                       .caches = t.caches};
 }
 
 static struct http_client *client_of(const struct http_client_config *c)
@@ -502,6 +505,7 @@ static int start(void **state)
     t.server = fixture_start(&c, routes);
     t.https = http_server_port(t.server, 0);
     start_odd_server();
+    t.caches = cache_budget_create(1 << 20);
     struct http_client_config client = settings();
     t.client = client_of(&client);
     t.arena = arena_create();
@@ -514,6 +518,7 @@ static int stop(void **state)
     shutdown(t.raw_fd, SHUT_RDWR);
     pthread_join(t.odd, NULL);
     http_client_destroy(t.client);
+    cache_budget_destroy(t.caches);
     http_server_stop(t.server, 1000);
     arena_destroy(t.arena);
     unlink(t.certificate);
