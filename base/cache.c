@@ -19,6 +19,37 @@ struct cache_budget {
     _Atomic uint64_t puts; /* the clock of use: what happens between two puts is one time */
 };
 
+/* ---- keys ---- */
+
+static int64_t cache_id_of(struct str key)
+{
+    int64_t id;
+    assert(key.n == sizeof id);
+    memcpy(&id, key.p, sizeof id);
+    return id;
+}
+
+static struct cache_entry *cache_map_get(const struct cache *c, struct str key)
+{
+    return c->kind->by_id ? map_get_int(&c->entries, cache_id_of(key)) : map_get(&c->entries, key);
+}
+
+static void cache_map_put(struct cache *c, struct cache_entry *e)
+{
+    if (c->kind->by_id)
+        map_put_int(&c->entries, cache_id_of(e->key), e);
+    else if (e->key.n)
+        map_put(&c->entries, e->key, e);
+}
+
+static void cache_map_remove(struct cache *c, const struct cache_entry *e)
+{
+    if (c->kind->by_id)
+        map_remove_int(&c->entries, cache_id_of(e->key));
+    else if (e->key.n)
+        map_remove(&c->entries, e->key);
+}
+
 /* ---- the order of use ---- */
 
 static void cache_note_oldest_locked(struct cache *c)
@@ -140,8 +171,7 @@ static void cache_destroy_all(struct cache_entry *dead)
 void cache_add_locked(struct cache *c, struct cache_entry *e)
 {
     assert(!e->is_in);
-    if (e->key.n)
-        map_put(&c->entries, e->key, e);
+    cache_map_put(c, e);
     atomic_fetch_add_explicit(&c->budget->puts, 1, memory_order_relaxed);
     e->kind = c->kind;
     e->is_in = true;
@@ -154,8 +184,7 @@ void cache_add_locked(struct cache *c, struct cache_entry *e)
 static void cache_remove_locked(struct cache *c, struct cache_entry *e)
 {
     assert(e->is_in);
-    if (e->key.n)
-        map_remove(&c->entries, e->key);
+    cache_map_remove(c, e);
     cache_unlink_locked(c, e);
     cache_uncharge_locked(c, e->bytes + OVERHEAD);
     e->is_in = false;
@@ -175,7 +204,7 @@ void cache_drop_locked(struct cache *c, struct cache_entry *e)
 
 void cache_replace_locked(struct cache *c, struct cache_entry *e)
 {
-    struct cache_entry *before = map_get(&c->entries, e->key);
+    struct cache_entry *before = cache_map_get(c, e->key);
     if (before)
         cache_drop_locked(c, before);
     cache_add_locked(c, e);
@@ -210,12 +239,12 @@ void cache_count_locked(struct cache *c, struct cache_entry *e)
 
 void *cache_peek_locked(const struct cache *c, struct str key)
 {
-    return map_get(&c->entries, key);
+    return cache_map_get(c, key);
 }
 
 void *cache_find_locked(struct cache *c, struct str key)
 {
-    struct cache_entry *e = map_get(&c->entries, key);
+    struct cache_entry *e = cache_map_get(c, key);
     cache_count_locked(c, e);
     return e;
 }
@@ -232,7 +261,7 @@ void cache_move_epoch_locked(struct cache *c)
 
 void cache_forget_locked(struct cache *c, struct str key)
 {
-    struct cache_entry *e = map_get(&c->entries, key);
+    struct cache_entry *e = cache_map_get(c, key);
     c->epoch++;
     if (e)
         cache_drop_locked(c, e);
@@ -373,7 +402,7 @@ void *cache_get(struct cache *c, struct arena *a, struct str key, uint64_t *ret_
 void *cache_put(struct cache *c, struct arena *a, struct cache_entry *e, uint64_t epoch)
 {
     CACHE_LOCKED(c);
-    struct cache_entry *there = map_get(&c->entries, e->key);
+    struct cache_entry *there = cache_map_get(c, e->key);
     if (there) {
         e->kind = c->kind;
         e->older = c->dead;

@@ -30,22 +30,23 @@
 
 struct cache_kind;
 
-struct cache_entry {
-    struct str key; /* set by the user, before the entry is put into the cache */
-    size_t bytes;   /* the same: all memory that it holds; later cache_resize_locked */
-    bool pinned;    /* set by the user, with the lock: is not evicted */
-    /* The rest is cache.c's. */
+struct cache_entry { /* 64 bytes */
+    struct str key;  /* set by the user, before the entry is put into the cache */
+    size_t bytes;    /* the same: all memory that it holds; later cache_resize_locked */
+    /* But for `pinned`, the rest is cache.c's. */
     const struct cache_kind *kind;
     struct cache_entry *newer, *older;
     uint64_t used; /* the budget's `puts` at the last use */
     atomic_int refs;
-    bool is_in; /* the cache */
+    bool pinned; /* set by the user, with the lock: is not evicted */
+    bool is_in;  /* the cache */
 };
 
 struct cache_kind {
     const char *name; /* in the metrics */
     enum lock_rank rank;
     unsigned share; /* at most one part in so many of the budget; 0: all of it */
+    bool by_id;     /* the keys are those of integers: cache_key_int */
     unsigned parts; /* so many caches of this kind divide that share; 0: one */
     /* An entry has left the cache; to be removed from indexes of the user. The lock is held. No
      * lock may be taken, and no other entry dropped. NULL: nothing to do. */

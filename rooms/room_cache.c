@@ -37,6 +37,7 @@ static void room_cache_destroy_room(struct cache_entry *r)
 
 static const struct cache_kind room_kind = {.name = "rooms",
                                             .rank = RANK_ROOM_CACHE,
+                                            .by_id = true,
                                             .left = room_cache_left,
                                             .destroy = room_cache_destroy_room};
 

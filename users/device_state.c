@@ -30,8 +30,11 @@ static void device_state_destroy(struct cache_entry *entry)
     free(entry);
 }
 
-static const struct cache_kind device_kind = {
-    .name = "devices", .rank = RANK_CACHE, .share = 16, .destroy = device_state_destroy};
+static const struct cache_kind device_kind = {.name = "devices",
+                                              .rank = RANK_CACHE,
+                                              .share = 16,
+                                              .by_id = true,
+                                              .destroy = device_state_destroy};
 
 struct device_states *device_states_create(struct cache_budget *b)
 {

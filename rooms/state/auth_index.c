@@ -175,8 +175,11 @@ static void auth_index_destroy_entry(struct cache_entry *e)
     auth_index_destroy((struct auth_index *)e);
 }
 
-static const struct cache_kind auth_index_kind = {
-    .name = "auth_events", .rank = RANK_CACHE, .share = 8, .destroy = auth_index_destroy_entry};
+static const struct cache_kind auth_index_kind = {.name = "auth_events",
+                                                  .rank = RANK_CACHE,
+                                                  .share = 8,
+                                                  .by_id = true,
+                                                  .destroy = auth_index_destroy_entry};
 
 static struct auth_index *auth_index_take(struct auth_indexes *all, int64_t room,
                                           uint64_t *ret_epoch)

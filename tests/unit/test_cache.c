@@ -34,7 +34,7 @@ static void thing_destroy(struct cache_entry *e)
 static const struct cache_kind small_kind = {
     .name = "small", .rank = RANK_CACHE, .left = thing_left, .destroy = thing_destroy};
 static const struct cache_kind large_kind = {
-    .name = "large", .rank = RANK_ROOM_CACHE, .destroy = thing_destroy};
+    .name = "large", .rank = RANK_ROOM_CACHE, .by_id = true, .destroy = thing_destroy};
 static const struct cache_kind quarter_kind = {
     .name = "quarter", .rank = RANK_TYPING, .share = 4, .destroy = thing_destroy};
 
