@@ -62,12 +62,14 @@ const struct err *presence_get(struct job *job, int64_t user, struct presence_ro
 /* Appends the content of an m.presence event. */
 void presence_add_content(const struct presence_row *r, struct buf *out);
 
-/* Appends the m.presence events, comma-separated, of users who share a room with this one and
- * changed in (since, until]; since 0: those who are online now. without: a set of user ids to leave
- * out, or NULL. */
-const struct err *presence_add_events(struct job *job, struct session *s, int64_t since,
-                                      int64_t until, const struct event_filter *filter,
-                                      const struct map *without, struct buf *out, size_t *ret_n);
+/* The presence of users who share a room with this one and changed in (since, until], in the job's
+ * arena, without SQL; since 0: those who are online now. None if presence is disabled. without: a
+ * set of user ids to leave out, or NULL. */
+void presence_read(struct job *job, struct session *s, int64_t since, int64_t until,
+                   const struct event_filter *filter, const struct map *without,
+                   const struct presence_row **ret, size_t *ret_n);
+/* Appends them as m.presence events, comma-separated. */
+void presence_add_events(const struct presence_row *list, size_t n, struct buf *out);
 
 /* Appends the m.presence events of the users whose presence is known in this room. */
 void presence_add_room(struct job *job, int64_t room, const struct map *without, struct buf *out);

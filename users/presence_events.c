@@ -145,17 +145,38 @@ static bool presence_events_is_for(const struct presence_entry *e, const struct 
     return e->shown.state != PRESENCE_OFFLINE && is_sent_in(e, r->fresh, r->fresh_n);
 }
 
-const struct err *presence_add_events(struct job *job, struct session *s, int64_t since,
-                                      int64_t until, const struct event_filter *filter,
-                                      const struct map *without, struct buf *out, size_t *ret_n)
+/* Appends a copy in the arena to the list, which has room for *n rounded up to a power of two. */
+static void presence_list_add(struct arena *a, const struct presence_entry *e,
+                              struct presence_row **list, size_t *n)
+{
+    if ((*n & (*n - 1)) == 0) { /* full */
+        struct presence_row *grown = arena_alloc_array(a, *n ? *n * 2 : 1, sizeof *grown);
+        if (*n)
+            memcpy(grown, *list, *n * sizeof *grown);
+        *list = grown;
+    }
+    struct presence_row *row = &(*list)[(*n)++];
+    *row = e->shown;
+    row->user_id = arena_strdup(a, e->shown.user_id);
+    row->status_msg = arena_strdup(a, e->shown.status_msg);
+    row->last_active_ts = e->last_active_ts;
+}
+
+void presence_read(struct job *job, struct session *s, int64_t since, int64_t until,
+                   const struct event_filter *filter, const struct map *without,
+                   const struct presence_row **ret, size_t *ret_n)
 {
     struct presence_table *p = job->users->presence;
     struct reader r = {.user = session_user(s), .since = since, .until = until};
+    struct presence_row *list = NULL;
+    *ret = NULL;
     *ret_n = 0;
+    if (!p)
+        return;
     bool may_have_joined = feed_user_position(job->storage->feed, r.user) > since;
     if (!filter_wants_type(filter, "m.presence") ||
         (p->newest_position <= since && !may_have_joined))
-        return NULL;
+        return;
     read_rooms(job, s, &r);
     LOCKED(&p->lock);
     for (struct presence_entry *e = p->newest; e; e = e->older) {
@@ -167,13 +188,18 @@ const struct err *presence_add_events(struct job *job, struct session *s, int64_
             continue;
         if (filter->limit_given && (int64_t)*ret_n >= filter->limit)
             break;
-        if ((*ret_n)++)
-            buf_add_char(out, ',');
-        struct presence_row shown = e->shown;
-        shown.last_active_ts = e->last_active_ts;
-        presence_add_event(&shown, out);
+        presence_list_add(job->arena, e, &list, ret_n);
     }
-    return NULL;
+    *ret = list;
+}
+
+void presence_add_events(const struct presence_row *list, size_t n, struct buf *out)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        presence_add_event(&list[i], out);
+    }
 }
 
 void presence_add_room(struct job *job, int64_t room, const struct map *without, struct buf *out)

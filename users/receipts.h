@@ -28,13 +28,17 @@ const struct err *receipts_list_own(struct job *job, int64_t room, int64_t since
 const struct err *receipt_set_fully_read(struct job *job, struct room *room,
                                          const struct author *who, const char *event_id);
 
-/* Appends one m.receipt event with the receipts that this user may see and that were set in (since,
- * until]; since 0: all. *ret_any is false if there are none. Reads the feed if it reaches back to
- * `since`, else the database. (If a user marked one event both in a thread and without one, which
- * is rare, a second event has the rest.) without: a set of user ids to leave out, or NULL. room_id:
- * added to the event unless NULL. */
-const struct err *receipts_add_event(struct job *job, int64_t room, int64_t user, int64_t since,
-                                     int64_t until, const struct map *without, const char *room_id,
-                                     struct buf *out, bool *ret_any);
+/* The receipts that this user may see and that were set in (since, until], the newest of each kind,
+ * thread and user, in the order of the events that were read; since 0: all. In the job's arena.
+ * Reads the feed if it reaches back to `since`, else one query. without: a set of user ids to leave
+ * out, or NULL. */
+const struct err *receipts_read(struct job *job, int64_t room, int64_t user, int64_t since,
+                                int64_t until, const struct map *without, struct receipt **ret,
+                                size_t *ret_n);
+
+/* Appends them as an m.receipt event, nothing if there are none; the list is used up. (If a user
+ * marked one event both in a thread and without one, which is rare, a second event has the rest.)
+ * room_id: added to the event unless NULL. */
+void receipts_add_events(struct receipt *list, size_t n, const char *room_id, struct buf *out);
 
 #endif

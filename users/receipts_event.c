@@ -193,9 +193,9 @@ static size_t receipts_event_leave_out(struct receipt *list, size_t n, const str
     return kept;
 }
 
-const struct err *receipts_add_event(struct job *job, int64_t room, int64_t user, int64_t since,
-                                     int64_t until, const struct map *without, const char *room_id,
-                                     struct buf *out, bool *ret_any)
+const struct err *receipts_read(struct job *job, int64_t room, int64_t user, int64_t since,
+                                int64_t until, const struct map *without, struct receipt **ret,
+                                size_t *ret_n)
 {
     struct receipt *list;
     size_t n;
@@ -203,10 +203,16 @@ const struct err *receipts_add_event(struct job *job, int64_t room, int64_t user
     if (without)
         n = receipts_event_leave_out(list, n, without);
     qsort(list, n, sizeof *list, by_event);
-    for (*ret_any = n > 0; n;) {
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}
+
+void receipts_add_events(struct receipt *list, size_t n, const char *room_id, struct buf *out)
+{
+    while (n) {
         n = receipts_event_add_event(list, n, room_id, out);
         if (n)
             buf_add_char(out, ',');
     }
-    return NULL;
 }

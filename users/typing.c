@@ -192,11 +192,22 @@ size_t typing_changed_since(struct typing *t, int64_t serial, int64_t *ret_rooms
     return n;
 }
 
-void typing_add_event(struct typing *t, int64_t room, const struct map *without,
-                      const char *room_id, struct buf *out)
+void typing_list(struct typing *t, struct arena *a, int64_t room, const struct map *without,
+                 const char *const **ret, size_t *ret_n)
 {
+    size_t n = 0;
     LOCKED(&t->lock);
     const struct typing_room *r = map_get_int(&t->rooms, room);
+    const char **list = arena_alloc_array(a, (r ? r->n : 0) + 1, sizeof *list);
+    for (size_t i = 0; r && i < r->n; i++)
+        if (!without || !map_get(without, str_of(r->typers[i].user_id)))
+            list[n++] = arena_strdup(a, r->typers[i].user_id);
+    *ret = list;
+    *ret_n = n;
+}
+
+void typing_add_event(const char *const *users, size_t n, const char *room_id, struct buf *out)
+{
     BUF_LIT(out, "{\"type\":\"m.typing\",");
     if (room_id) {
         BUF_LIT(out, "\"room_id\":");
@@ -204,12 +215,9 @@ void typing_add_event(struct typing *t, int64_t room, const struct map *without,
         buf_add_char(out, ',');
     }
     BUF_LIT(out, "\"content\":{\"user_ids\":[");
-    for (size_t i = 0; r && i < r->n; i++) {
-        struct str user_id = str_of(r->typers[i].user_id);
-        if (without && map_get(without, user_id))
-            continue;
+    for (size_t i = 0; i < n; i++) {
         buf_add_json_comma(out);
-        buf_add_json_string(out, user_id);
+        buf_add_json_string(out, str_of(users[i]));
     }
     BUF_LIT(out, "]}}");
 }

@@ -25,9 +25,11 @@ int64_t typing_room_serial(struct typing *t,
                            int64_t room); /* of the room's newest change; 0: none */
 /* Rooms that changed after the serial, newest first, up to max. */
 size_t typing_changed_since(struct typing *t, int64_t serial, int64_t *ret_rooms, size_t max);
-/* Appends one m.typing event (no users: all have stopped). without: a set of user ids to leave out,
- * or NULL. room_id: added to the event unless NULL. */
-void typing_add_event(struct typing *t, int64_t room, const struct map *without,
-                      const char *room_id, struct buf *out);
+/* The users who type in the room (none: all have stopped), in the arena. without: a set of user ids
+ * to leave out, or NULL. */
+void typing_list(struct typing *t, struct arena *a, int64_t room, const struct map *without,
+                 const char *const **ret, size_t *ret_n);
+/* Appends one m.typing event. room_id: added to the event unless NULL. */
+void typing_add_event(const char *const *users, size_t n, const char *room_id, struct buf *out);
 
 #endif

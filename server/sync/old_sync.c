@@ -46,13 +46,13 @@ static const struct err *old_sync_add_invited(struct sync *s, struct room *room,
 {
     struct buf *out = &s->rp->body;
     const struct stored_event *e;
-    TRY(events_get(job_tx(s->job), at->event, &e));
-    *ret_any = e && !sync_is_ignored(s, e->event->sender);
+    TRY(events_get(job_tx(s->who.job), at->event, &e));
+    *ret_any = e && !sync_reader_ignores(&s->who, e->event->sender);
     if (!*ret_any)
         return NULL;
     begin_bare(out, room, at->membership);
     BUF_LIT(out, ",\"invite\":");
-    TRY(serialize_state_event(s->job, &s->viewer, e, out));
+    TRY(serialize_state_event(s->who.job, &s->viewer, e, out));
     buf_add_char(out, '}');
     return NULL;
 }
@@ -63,13 +63,13 @@ static const struct err *old_sync_add_room(struct sync *s, struct request *rq,
 {
     struct room *room;
     *ret_any = false;
-    TRY(room_get_by_id(s->job, at->room, &room));
+    TRY(room_get_by_id(s->who.job, at->room, &room));
     if (!room)
         return NULL;
     if (at->membership == MEMBERSHIP_INVITE)
         return old_sync_add_invited(s, room, at, ret_any);
     *ret_any = true;
-    const struct err *e = visibility_need_room(s->job, room, s->caller->user);
+    const struct err *e = visibility_need_room(s->who.job, room, s->who.caller->user);
     if (!e)
         return room_snapshot_write(rq, s->rp, room, limit, false);
     if (e->code != ERR_FORBIDDEN)
@@ -83,14 +83,14 @@ static const struct err *old_sync_add_room(struct sync *s, struct request *rq,
 static const struct err *add_room_apart(struct sync *s, struct request *rq,
                                         const struct session_room *at, size_t limit, bool *any)
 {
-    struct arena *outer = s->job->arena;
+    struct arena *outer = s->who.job->arena;
     arena_auto struct arena *own = arena_create();
     bool this_any;
     size_t before = s->rp->body.n;
     buf_add_text(&s->rp->body, *any ? "," : "");
-    job_use_arena(s->job, own);
+    job_use_arena(s->who.job, own);
     const struct err *e = old_sync_add_room(s, rq, at, limit, &this_any);
-    job_use_arena(s->job, outer);
+    job_use_arena(s->who.job, outer);
     TRY(e);
     if (!this_any)
         s->rp->body.n = before;
@@ -105,13 +105,12 @@ static bool old_sync_is_listed(const struct session_room *at, bool archived)
            (archived && is_gone && !at->forgotten);
 }
 
-static const struct err *old_sync_add_presence(struct sync *s, struct buf *out, size_t *ret_n)
+static size_t old_sync_read_presence(struct sync *s, const struct presence_row **ret)
 {
-    *ret_n = 0;
-    if (!s->job->users->presence)
-        return NULL;
-    return presence_add_events(s->job, s->session, s->since, s->until, &s->filter.presence,
-                               s->ignored, out, ret_n);
+    size_t n;
+    presence_read(s->who.job, s->who.session, s->range.since, s->range.until, &s->filter.presence,
+                  s->who.ignored, ret, &n);
+    return n;
 }
 
 static const struct err *get_initial_sync(struct request *rq, struct reply *rp)
@@ -119,23 +118,25 @@ static const struct err *get_initial_sync(struct request *rq, struct reply *rp)
     struct sync s = sync_of(rq, rp);
     struct buf *out = &rp->body;
     const struct session_room *rooms;
+    const struct presence_row *presence;
     size_t limit, n;
     bool archived, any = false;
-    s.is_initial = true;
+    s.range.is_initial = true;
     s.viewer = viewer_of(rq);
     TRY(reading_limit(rq, &limit));
     TRY(request_query_bool(rq, "archived", false, &archived));
-    TRY(filter_load(s.job, s.caller->user, NULL, &s.filter));
+    TRY(filter_load(s.who.job, s.who.caller->user, NULL, &s.filter));
     TRY(sync_open_range(&s, rq));
-    TRY(sync_read_account_data(&s));
+    TRY(sync_account_read(&s.who, &s.range, &s.account));
     BUF_LIT(out, "{\"end\":\"");
-    sync_token_add(out, s.job->storage, s.until, s.typing_until);
+    sync_token_add(out, s.who.job->storage, s.range.until, s.range.typing_until);
     BUF_LIT(out, "\",\"presence\":[");
-    TRY(old_sync_add_presence(&s, out, &n));
+    n = old_sync_read_presence(&s, &presence);
+    presence_add_events(presence, n, out);
     BUF_LIT(out, "],\"account_data\":[");
     TRY(sync_add_account_events(&s, out));
     BUF_LIT(out, "],\"rooms\":[");
-    session_rooms(s.job, s.session, &rooms, &n);
+    session_rooms(s.who.job, s.who.session, &rooms, &n);
     for (size_t i = 0; i < n; i++)
         if (old_sync_is_listed(&rooms[i], archived))
             TRY(add_room_apart(&s, rq, &rooms[i], limit, &any));
@@ -158,32 +159,32 @@ static const struct err *read_timeline(struct sync *s, struct room_update *updat
 {
     const struct stored_event *list;
     size_t n;
-    int64_t to = update->at.membership == MEMBERSHIP_JOIN ? s->until : update->at.position;
-    TRY(events_page(job_tx(s->job), update->room->id, s->since, to < s->until ? to : s->until,
-                    false, (int64_t)max, &list, &n));
-    update->events = arena_alloc_array(s->job->arena, n + 1, sizeof *update->events);
-    bool *visible = arena_alloc_array(s->job->arena, n + 1, sizeof *visible);
+    int64_t to = update->at.membership == MEMBERSHIP_JOIN ? s->range.until : update->at.position;
+    TRY(events_page(job_tx(s->who.job), update->room->id, s->range.since,
+                    to < s->range.until ? to : s->range.until, false, (int64_t)max, &list, &n));
+    update->events = arena_alloc_array(s->who.job->arena, n + 1, sizeof *update->events);
+    bool *visible = arena_alloc_array(s->who.job->arena, n + 1, sizeof *visible);
     for (size_t i = 0; i < n; i++)
         update->events[i] = &list[i];
-    TRY(visibility_filter(s->job, update->room, s->caller->user, s->caller->user_id, update->events,
-                          n, visible));
+    TRY(visibility_filter(s->who.job, update->room, s->who.caller->user, s->who.caller->user_id,
+                          update->events, n, visible));
     for (size_t i = 0; i < n; i++)
         if (visible[i])
             update->events[update->n++] = update->events[i];
-    if (n == max && list[n - 1].position < s->until)
-        s->until = list[n - 1].position;
+    if (n == max && list[n - 1].position < s->range.until)
+        s->range.until = list[n - 1].position;
     return NULL;
 }
 
 static const struct err *read_invite(struct sync *s, struct room_update *update)
 {
     const struct stored_event *e;
-    if (update->at.position <= s->since)
+    if (update->at.position <= s->range.since)
         return NULL;
-    TRY(events_get(job_tx(s->job), update->at.event, &e));
-    if (!e || sync_is_ignored(s, e->event->sender))
+    TRY(events_get(job_tx(s->who.job), update->at.event, &e));
+    if (!e || sync_reader_ignores(&s->who, e->event->sender))
         return NULL;
-    update->events = arena_alloc_array(s->job->arena, 1, sizeof *update->events);
+    update->events = arena_alloc_array(s->who.job->arena, 1, sizeof *update->events);
     update->events[update->n++] = e;
     return NULL;
 }
@@ -192,12 +193,12 @@ static const struct err *read_update(struct sync *s, const struct session_room *
                                      struct room_update *ret)
 {
     ret->at = *at;
-    TRY(room_get_by_id(s->job, at->room, &ret->room));
+    TRY(room_get_by_id(s->who.job, at->room, &ret->room));
     if (!ret->room || at->membership == MEMBERSHIP_KNOCK)
         return NULL;
     if (at->membership == MEMBERSHIP_INVITE)
         return read_invite(s, ret);
-    bool is_over = at->membership != MEMBERSHIP_JOIN && at->position <= s->since;
+    bool is_over = at->membership != MEMBERSHIP_JOIN && at->position <= s->range.since;
     return is_over ? NULL : read_timeline(s, ret, max);
 }
 
@@ -210,33 +211,34 @@ static void separate(struct buf *out, bool *any)
 static const struct err *add_update(struct sync *s, struct room_update *update, struct buf *out)
 {
     size_t n = 0;
-    while (n < update->n && update->events[n]->position <= s->until)
+    while (n < update->n && update->events[n]->position <= s->range.until)
         n++;
     if (!n)
         return NULL;
     separate(out, &s->any);
-    return serialize_events(s->job, &s->viewer, update->events, n, RELATIONS_UNKNOWN, out);
+    return serialize_events(s->who.job, &s->viewer, update->events, n, RELATIONS_UNKNOWN, out);
 }
 
 static const struct err *add_ephemeral(struct sync *s, const struct room_update *update,
                                        struct buf *out)
 {
-    struct typing *typing = s->job->users->typing;
-    const char *room_id = update->room->room_id;
-    buf_auto struct buf receipts = {0};
-    bool any;
+    struct typing *typing = s->who.job->users->typing;
+    int64_t room = update->room->id;
+    const char *room_id = update->room->room_id, *const * users;
+    struct receipt *receipts;
+    size_t n;
     if (update->at.membership != MEMBERSHIP_JOIN)
         return NULL;
-    if (typing_room_serial(typing, update->room->id) > s->typing_since) {
+    if (typing_room_serial(typing, room) > s->range.typing_since) {
         separate(out, &s->any);
-        typing_add_event(typing, update->room->id, s->ignored, room_id, out);
+        typing_list(typing, s->who.job->arena, room, s->who.ignored, &users, &n);
+        typing_add_event(users, n, room_id, out);
     }
-    TRY(receipts_add_event(s->job, update->room->id, s->caller->user, s->since, s->until,
-                           s->ignored, room_id, &receipts, &any));
-    if (any) {
+    TRY(receipts_read(s->who.job, room, s->who.caller->user, s->range.since, s->range.until,
+                      s->who.ignored, &receipts, &n));
+    if (n)
         separate(out, &s->any);
-        buf_add_str(out, buf_str(&receipts));
-    }
+    receipts_add_events(receipts, n, room_id, out);
     return NULL;
 }
 
@@ -245,8 +247,8 @@ static const struct err *old_sync_choose(struct sync *s, struct room *only)
 {
     if (!only)
         return sync_choose_rooms(s);
-    struct session_room *one = arena_alloc(s->job->arena, sizeof *one);
-    if (!session_get_room(s->session, only->id, one) || one->membership != MEMBERSHIP_JOIN)
+    struct session_room *one = arena_alloc(s->who.job->arena, sizeof *one);
+    if (!session_get_room(s->who.session, only->id, one) || one->membership != MEMBERSHIP_JOIN)
         *one = (struct session_room){
             .room = only->id, .membership = MEMBERSHIP_LEAVE, .position = VALID_FOREVER};
     s->rooms = one;
@@ -257,8 +259,8 @@ static const struct err *old_sync_choose(struct sync *s, struct room *only)
 static const struct err *write_chunk(struct sync *s, struct room *only, struct buf *out)
 {
     size_t n = s->rooms_n, presence_n;
-    buf_auto struct buf presence = {0};
-    struct room_update *update = arena_alloc_array(s->job->arena, n + 1, sizeof *update);
+    const struct presence_row *presence;
+    struct room_update *update = arena_alloc_array(s->who.job->arena, n + 1, sizeof *update);
     memset(update, 0, (n + 1) * sizeof *update);
     for (size_t i = 0; i < n; i++)
         TRY(read_update(s, &s->rooms[i], n < EVENTS_MAX ? EVENTS_MAX / n : 1, &update[i]));
@@ -270,11 +272,10 @@ static const struct err *write_chunk(struct sync *s, struct room *only, struct b
             TRY(add_ephemeral(s, &update[i], out));
     if (only)
         return NULL;
-    TRY(old_sync_add_presence(s, &presence, &presence_n));
-    if (presence_n) {
+    presence_n = old_sync_read_presence(s, &presence);
+    if (presence_n)
         separate(out, &s->any);
-        buf_add_str(out, buf_str(&presence));
-    }
+    presence_add_events(presence, presence_n, out);
     return NULL;
 }
 
@@ -296,7 +297,7 @@ static const struct err *old_sync_reply_events(struct request *rq, struct reply 
 {
     struct buf *out = &rp->body;
     buf_auto struct buf end = {0};
-    sync_token_add(&end, s->job->storage, s->until, s->typing_until);
+    sync_token_add(&end, s->who.job->storage, s->range.until, s->range.typing_until);
     BUF_LIT(out, "{\"start\":");
     buf_add_json_string(out, from ? str_of(from) : buf_str(&end));
     BUF_LIT(out, ",\"end\":");
@@ -314,7 +315,7 @@ static const struct err *await_only_room(struct sync *s, struct request *rq,
     struct session *session;
     if (!only)
         return NULL;
-    TRY(session_open(s->job, s->caller->user, s->caller->user_id, &session));
+    TRY(session_open(s->who.job, s->who.caller->user, s->who.caller->user_id, &session));
     session_subscribe(session, &rq->waiter);
     if (!session_is_joined(session, only->id))
         session_await_room(session, &rq->waiter, only->id);
@@ -332,12 +333,12 @@ static const struct err *answer_events(struct request *rq, struct reply *rp)
     buf_auto struct buf chunk = {0};
     TRY(request_query_int(rq, "timeout", TIMEOUT_DEFAULT_MS, 0, INT64_MAX, &timeout));
     if (from)
-        TRY(sync_token_parse_since(s.job->storage, from, &token));
-    s.since = token.position;
-    s.typing_since = token.serial;
+        TRY(sync_token_parse_since(s.who.job->storage, from, &token));
+    s.range.since = token.position;
+    s.range.typing_since = token.serial;
     s.viewer = viewer_of(rq);
     TRY(find_only_room(rq, &only));
-    TRY(filter_load(s.job, s.caller->user, NULL, &s.filter));
+    TRY(filter_load(s.who.job, s.who.caller->user, NULL, &s.filter));
     TRY(await_only_room(&s, rq, only));
     TRY(sync_open_range(&s, rq));
     if (!from)

@@ -17,27 +17,22 @@ enum {
     LONG_EVENTS = 2000 /* of all rooms, from the database: treated like an initial sync */
 };
 
-bool sync_is_ignored(const struct sync *s, const char *user_id)
-{
-    return s->ignored && map_get(s->ignored, str_of(user_id));
-}
-
 static const struct err *read_parameters(struct sync *s, struct request *rq)
 {
     const char *since = request_query(rq, "since");
     struct sync_token token = {0};
     if (since && *since)
-        TRY(sync_token_parse_since(s->job->storage, since, &token));
-    s->is_resync = token.is_lost;
-    s->is_initial = !since || !*since || s->is_resync;
-    s->since = s->is_initial ? 0 : token.position;
-    s->typing_since = s->is_initial ? 0 : token.serial;
+        TRY(sync_token_parse_since(s->who.job->storage, since, &token));
+    s->range.is_resync = token.is_lost;
+    s->range.is_initial = !since || !*since || s->range.is_resync;
+    s->range.since = s->range.is_initial ? 0 : token.position;
+    s->range.typing_since = s->range.is_initial ? 0 : token.serial;
     TRY(request_query_bool(rq, "full_state", false, &s->full_state));
     bool stable, unstable;
     TRY(request_query_bool(rq, "use_state_after", false, &stable));
     TRY(request_query_bool(rq, "org.matrix.msc4222.use_state_after", false, &unstable));
     s->state_after = stable ? "state_after" : unstable ? "org.matrix.msc4222.state_after" : NULL;
-    return filter_load(s->job, s->caller->user, request_query(rq, "filter"), &s->filter);
+    return filter_load(s->who.job, s->who.caller->user, request_query(rq, "filter"), &s->filter);
 }
 
 static const struct err *touch_presence(struct sync *s, struct request *rq)
@@ -47,31 +42,30 @@ static const struct err *touch_presence(struct sync *s, struct request *rq)
     struct presence_who who = presence_who_of(rq);
     if (text && !presence_state_parse(text, &state))
         return err(ERR_INVALID_PARAM, "set_presence must be online, unavailable or offline");
-    if (s->job->users->presence && rq->runs == 1)
-        presence_sync(s->job, &who, state);
+    if (s->who.job->users->presence && rq->runs == 1)
+        presence_sync(s->who.job, &who, state);
     return NULL;
 }
 
 /* Sets the end of the range, and reads what is needed before any room. */
 const struct err *sync_open_range(struct sync *s, struct request *rq)
 {
-    const struct node *node = s->job->node;
-    TRY(session_open(s->job, s->caller->user, s->caller->user_id, &s->session));
-    session_subscribe(s->session, &rq->waiter); /* before reading, so that no wake is lost */
-    s->typing_until = typing_serial(node->users->typing);
-    s->until = feed_position(node->storage->feed);
-    s->from_feed = !s->is_initial && feed_covers(node->storage->feed, s->since);
-    session_begin_reply(s->session, s->caller->device, s->since);
-    return ignored_users(s->job, s->caller->user, &s->ignored);
+    const struct node *node = s->who.job->node;
+    TRY(session_open(s->who.job, s->who.caller->user, s->who.caller->user_id, &s->who.session));
+    session_subscribe(s->who.session, &rq->waiter); /* before reading, so that no wake is lost */
+    s->range.typing_until = typing_serial(node->users->typing);
+    s->range.until = feed_position(node->storage->feed);
+    s->range.from_feed = !s->range.is_initial && feed_covers(node->storage->feed, s->range.since);
+    session_begin_reply(s->who.session, s->who.caller->device, s->range.since);
+    return ignored_users(s->who.job, s->who.caller->user, &s->who.ignored);
 }
 
-const struct err *sync_read_account_data(struct sync *s)
+const struct err *sync_choose_rooms(struct sync *s)
 {
-    s->account_data_n = 0;
-    if (s->from_feed && feed_user_position(s->job->storage->feed, s->caller->user) <= s->since)
-        return NULL;
-    return account_data_since(job_tx(s->job), s->caller->user, s->is_initial ? 0 : s->since,
-                              s->until, &s->account_data, &s->account_data_n);
+    if (!s->range.is_initial && !s->full_state)
+        return sync_rooms_changed(&s->who, &s->range, &s->account, &s->rooms, &s->rooms_n);
+    session_rooms(s->who.job, s->who.session, &s->rooms, &s->rooms_n);
+    return NULL;
 }
 
 static size_t events_of_room(const struct sync *s)
@@ -84,8 +78,8 @@ bool sync_must_move(const struct sync *s, const struct request *rq)
 {
     if (rq->pool == POOL_INITIAL)
         return false;
-    return s->is_initial || s->full_state ||
-           (!s->from_feed && s->rooms_n * events_of_room(s) > LONG_EVENTS);
+    return s->range.is_initial || s->full_state ||
+           (!s->range.from_feed && s->rooms_n * events_of_room(s) > LONG_EVENTS);
 }
 
 /* Writes nothing when the request must move. */
@@ -93,16 +87,16 @@ static const struct err *write_reply(struct sync *s, const struct request *rq, s
 {
     buf_auto struct buf first = {0}; /* decides the position of the token */
     TRY(sync_write_to_device(s, &first));
-    TRY(sync_read_account_data(s));
+    TRY(sync_account_read(&s->who, &s->range, &s->account));
     TRY(sync_choose_rooms(s));
     if (sync_must_move(s, rq))
         return NULL;
     BUF_LIT(out, "{\"next_batch\":\"");
-    sync_token_add(out, s->job->storage, s->until, s->typing_until);
+    sync_token_add(out, s->who.job->storage, s->range.until, s->range.typing_until);
     buf_add_char(out, '"');
     buf_add_str(out, buf_str(&first));
     TRY(sync_write_account_data(s, out));
-    TRY(sync_write_presence(s, out));
+    sync_write_presence(s, out);
     TRY(sync_write_rooms(s, out));
     TRY(sync_write_device_lists(s, out));
     TRY(sync_write_key_counts(s, out));
@@ -114,8 +108,7 @@ struct sync sync_of(struct request *rq, struct reply *rp)
 {
     return (struct sync){
         .rp = rp,
-        .job = job_of(rq),
-        .caller = caller_of(rq),
+        .who = {.job = job_of(rq), .caller = caller_of(rq)},
         .viewer = {.user = caller_of(rq)->user,
                    .user_id = caller_of(rq)->user_id,
                    .device = caller_of(rq)->device,
@@ -140,7 +133,7 @@ static const struct err *sync_answer(struct request *rq, struct reply *rp)
         s.any = s.members_changed = false;
         TRY(sync_open_range(&s, rq));
         TRY(write_reply(&s, rq, &rp->body));
-    } while (s.from_feed && !feed_covers(s.job->storage->feed, s.since));
+    } while (s.range.from_feed && !feed_covers(s.who.job->storage->feed, s.range.since));
     if (sync_must_move(&s, rq))
         return reply_elsewhere(rp, POOL_INITIAL);
     bool may_wait = rq->pool != POOL_INITIAL && timeout > 0 && !rq->timed_out &&

@@ -35,7 +35,10 @@ static void check_typing(const char *proves, int64_t room, const char *ids)
 {
     arena_auto struct arena *a = arena_create();
     buf_auto struct buf b = {0};
-    typing_add_event(node.users->typing, room, NULL, NULL, &b);
+    const char *const *users;
+    size_t n;
+    typing_list(node.typing, a, room, NULL, &users, &n);
+    typing_add_event(users, n, NULL, &b);
     check_text(proves, buf_str(&b),
                quoted(a, arena_printf(a, "{'type':'m.typing','content':{'user_ids':[%s]}}", ids)));
 }

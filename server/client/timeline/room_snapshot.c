@@ -66,10 +66,12 @@ static const struct err *add_receipts_and_presence(struct request *rq, struct bu
     struct job *job = job_of(rq);
     const struct caller *c = caller_of(rq);
     const struct map *ignored;
-    bool any;
+    struct receipt *receipts;
+    size_t n;
     TRY(ignored_users(job, c->user, &ignored));
     BUF_LIT(out, ",\"receipts\":[");
-    TRY(receipts_add_event(job, room->id, c->user, 0, end, ignored, room->room_id, out, &any));
+    TRY(receipts_read(job, room->id, c->user, 0, end, ignored, &receipts, &n));
+    receipts_add_events(receipts, n, room->room_id, out);
     BUF_LIT(out, "],\"presence\":[");
     if (job->users->presence && is_now)
         presence_add_room(job, room->id, ignored, out);

@@ -1,4 +1,4 @@
-#include "server/sync/sync.h"
+#include "server/sync/read/rooms.h"
 #include "users/users.h"
 
 #include "rooms/room_cache.h"
@@ -8,10 +8,13 @@
 
 enum { TYPING_ROOMS_MAX = 256 };
 
-enum section { JOIN, INVITE, KNOCK, LEAVE, SECTIONS, OMITTED };
-static const char *const section_names[] = {"join", "invite", "knock", "leave"};
-
 /* ---- changed rooms ---- */
+
+struct rooms_reading {
+    const struct sync_reader *who;
+    const struct sync_range *range;
+    const struct sync_account *account;
+};
 
 static void rooms_add_room(struct session_room *list, size_t *n, const struct session_room *room)
 {
@@ -22,303 +25,242 @@ static void rooms_add_room(struct session_room *list, size_t *n, const struct se
 }
 
 /* Typing is not in the log: rooms where it changed are added. */
-static void add_typing_rooms(struct sync *s, struct session_room *list, size_t *n, size_t max)
+static void rooms_add_typing(const struct rooms_reading *r, struct session_room *list, size_t *n,
+                             size_t max)
 {
     int64_t typing[TYPING_ROOMS_MAX];
     struct session_room room;
-    size_t typing_n =
-        typing_changed_since(s->job->users->typing, s->typing_since, typing, TYPING_ROOMS_MAX);
+    size_t typing_n = typing_changed_since(r->who->job->users->typing, r->range->typing_since,
+                                           typing, TYPING_ROOMS_MAX);
     for (size_t i = 0; i < typing_n && *n < max; i++)
-        if (session_get_room(s->session, typing[i], &room))
+        if (session_get_room(r->who->session, typing[i], &room))
             rooms_add_room(list, n, &room);
 }
 
 /* Those of the user's rooms that have changes in the log. */
-static const struct err *changed_by_log(struct sync *s, const struct session_room *all, size_t n,
-                                        struct session_room *list, size_t *list_n)
+static const struct err *rooms_add_changed(const struct rooms_reading *r,
+                                           const struct session_room *all, size_t n,
+                                           struct session_room *list, size_t *list_n)
 {
-    int64_t *ids = arena_alloc_array(s->job->arena, n + 1, sizeof *ids);
-    bool *changed = arena_alloc_array(s->job->arena, n + 1, sizeof *changed);
+    int64_t *ids = arena_alloc_array(r->who->job->arena, n + 1, sizeof *ids);
+    bool *changed = arena_alloc_array(r->who->job->arena, n + 1, sizeof *changed);
     for (size_t i = 0; i < n; i++)
         ids[i] = all[i].room;
-    if (!s->from_feed)
-        TRY(rooms_changed_since(job_tx(s->job), ids, n, s->since, changed));
+    if (!r->range->from_feed)
+        TRY(rooms_changed_since(job_tx(r->who->job), ids, n, r->range->since, changed));
     for (size_t i = 0; i < n; i++) {
-        bool is = s->from_feed ? feed_room_position(s->job->storage->feed, ids[i]) > s->since
-                               : changed[i];
-        if (is || all[i].position > s->since)
+        bool is = r->range->from_feed
+                      ? feed_room_position(r->who->job->storage->feed, ids[i]) > r->range->since
+                      : changed[i];
+        if (is || all[i].position > r->range->since)
             list[(*list_n)++] = all[i];
     }
-    for (size_t i = 0; i < s->account_data_n; i++)
+    for (size_t i = 0; i < r->account->n; i++)
         for (size_t j = 0; j < n; j++)
-            if (s->account_data[i].room && all[j].room == s->account_data[i].room)
+            if (r->account->list[i].room && all[j].room == r->account->list[i].room)
                 rooms_add_room(list, list_n, &all[j]);
     return NULL;
 }
 
-const struct err *sync_choose_rooms(struct sync *s)
+const struct err *sync_rooms_changed(const struct sync_reader *who, const struct sync_range *range,
+                                     const struct sync_account *account,
+                                     const struct session_room **ret, size_t *ret_n)
 {
-    if (s->is_initial || s->full_state) {
-        session_rooms(s->job, s->session, &s->rooms, &s->rooms_n);
-        return NULL;
-    }
+    const struct rooms_reading r = {who, range, account};
     const struct session_room *recent, *all;
     size_t recent_n, all_n;
     struct session_room *list;
     size_t n = 0, max;
-    if (session_rooms_changed_since(s->job, s->session, s->since, &recent, &recent_n)) {
+    if (session_rooms_changed_since(who->job, who->session, range->since, &recent, &recent_n)) {
         max = recent_n + TYPING_ROOMS_MAX;
-        list = arena_alloc_array(s->job->arena, max, sizeof *list);
+        list = arena_alloc_array(who->job->arena, max, sizeof *list);
         memcpy(list, recent, recent_n * sizeof *list);
         n = recent_n;
     } else {
-        session_rooms(s->job, s->session, &all, &all_n);
+        session_rooms(who->job, who->session, &all, &all_n);
         max = all_n + TYPING_ROOMS_MAX;
-        list = arena_alloc_array(s->job->arena, max, sizeof *list);
-        TRY(changed_by_log(s, all, all_n, list, &n));
+        list = arena_alloc_array(who->job->arena, max, sizeof *list);
+        TRY(rooms_add_changed(&r, all, all_n, list, &n));
     }
-    add_typing_rooms(s, list, &n, max);
-    s->rooms = list;
-    s->rooms_n = n;
+    rooms_add_typing(&r, list, &n, max);
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}
+
+/* ret_is_there: false if the user had no membership at the end of the range. */
+static const struct err *rooms_step_back(const struct sync_reader *who,
+                                         const struct sync_range *range, struct session_room *at,
+                                         bool *ret_is_there)
+{
+    *ret_is_there = true;
+    if (at->position <= range->until)
+        return NULL;
+    const struct stored_event *e;
+    TRY(room_state_get(job_tx(who->job), at->room, TYPE_MEMBER, who->caller->user_id, range->until,
+                       &e));
+    *ret_is_there = e != NULL;
+    if (e) {
+        at->position = e->since;
+        at->event = e->position;
+        at->membership = event_membership(e->event);
+    }
+    return NULL;
+}
+
+const struct err *sync_rooms_at_end(const struct sync_reader *who, const struct sync_range *range,
+                                    const struct session_room *rooms, size_t n,
+                                    const struct session_room **ret, size_t *ret_n)
+{
+    size_t there_n = 0;
+    struct session_room *there = arena_alloc_array(who->job->arena, n + 1, sizeof *there);
+    for (size_t i = 0; i < n; i++) {
+        bool is_there;
+        there[there_n] = rooms[i];
+        TRY(rooms_step_back(who, range, &there[there_n], &is_there));
+        there_n += is_there;
+    }
+    *ret = there;
+    *ret_n = there_n;
     return NULL;
 }
 
 /* ---- the section of each room ---- */
 
-static enum membership membership_in(const struct stored_event *e)
-{
-    return event_membership(e->event);
-}
+struct room_plan {
+    const struct sync_reader *who;
+    const struct sync_range *range;
+    bool full_state, include_leave;
+};
 
 /* The user's membership when the client last read the log. */
-static const struct err *membership_at_since(struct sync *s, const struct room_task *t,
-                                             enum membership *ret)
+static const struct err *room_plan_membership_before(const struct room_plan *p,
+                                                     const struct sync_room *room,
+                                                     enum membership *ret)
 {
     const struct stored_event *e = NULL;
-    if (!s->is_initial)
-        TRY(room_state_get(job_tx(s->job), t->room->id, TYPE_MEMBER, s->caller->user_id, s->since,
-                           &e));
-    *ret = e ? membership_in(e) : MEMBERSHIP_NONE;
+    if (!p->range->is_initial)
+        TRY(room_state_get(job_tx(p->who->job), room->room->id, TYPE_MEMBER,
+                           p->who->caller->user_id, p->range->since, &e));
+    *ret = e ? event_membership(e->event) : MEMBERSHIP_NONE;
     return NULL;
 }
 
 /* As much of the room as one timeline can hold: events from before this server joined cannot be in
  * one timeline with the state at the join. */
-static void begin_at_start(struct room_task *t)
+static void room_plan_begin_at_start(struct sync_room *room)
 {
-    int64_t joined_at = room_join_position(t->room);
-    t->joined_at = joined_at <= t->until ? joined_at : 0;
-    t->since = t->joined_at ? t->joined_at - 1 : 0;
+    int64_t joined_at = room_join_position(room->room);
+    room->joined_at = joined_at <= room->until ? joined_at : 0;
+    room->since = room->joined_at ? room->joined_at - 1 : 0;
 }
 
-static const struct err *plan_joined(struct sync *s, struct room_task *t, enum section *ret)
+static const struct err *room_plan_joined(const struct room_plan *p, struct sync_room *room)
 {
     enum membership before = MEMBERSHIP_JOIN;
-    if (s->is_initial)
+    if (p->range->is_initial)
         before = MEMBERSHIP_NONE;
-    else if (t->at.position > s->since)
-        TRY(membership_at_since(s, t, &before));
-    t->is_newly_joined = before != MEMBERSHIP_JOIN;
-    t->is_full = t->is_newly_joined || s->full_state;
-    t->may_hide = t->is_newly_joined || t->at.position > s->since;
-    t->may_see_state = true;
-    t->since = s->since;
-    if (t->is_newly_joined)
-        begin_at_start(t);
-    *ret = JOIN;
+    else if (room->at.position > p->range->since)
+        TRY(room_plan_membership_before(p, room, &before));
+    room->is_newly_joined = before != MEMBERSHIP_JOIN;
+    room->is_full = room->is_newly_joined || p->full_state;
+    room->may_hide = room->is_newly_joined || room->at.position > p->range->since;
+    room->may_see_state = true;
+    if (room->is_newly_joined)
+        room_plan_begin_at_start(room);
+    room->section = SYNC_JOIN;
     return NULL;
 }
 
 /* Whether the user was joined at any time between the client's token and their leave. */
-static const struct err *was_joined_since(struct sync *s, const struct room_task *t, bool *ret)
+static const struct err *room_plan_was_joined(const struct room_plan *p,
+                                              const struct sync_room *room, bool *ret)
 {
     const struct stored_event *list;
     size_t n;
-    TRY(room_state_history_from(job_tx(s->job), t->room->id, TYPE_MEMBER, s->caller->user_id,
-                                s->is_initial ? 0 : s->since, &list, &n));
+    TRY(room_state_history_from(job_tx(p->who->job), room->room->id, TYPE_MEMBER,
+                                p->who->caller->user_id, p->range->is_initial ? 0 : p->range->since,
+                                &list, &n));
     *ret = false;
-    for (size_t i = 0; i < n && list[i].since < t->at.position; i++)
-        *ret |= membership_in(&list[i]) == MEMBERSHIP_JOIN;
+    for (size_t i = 0; i < n && list[i].since < room->at.position; i++)
+        *ret |= event_membership(list[i].event) == MEMBERSHIP_JOIN;
     return NULL;
 }
 
-static const struct err *plan_left(struct sync *s, struct room_task *t, enum section *ret)
+static const struct err *room_plan_left(const struct room_plan *p, struct sync_room *room)
 {
-    if (s->is_initial && !s->is_resync && (!s->filter.include_leave || t->at.forgotten))
+    if (p->range->is_initial && !p->range->is_resync && (!p->include_leave || room->at.forgotten))
         return NULL;
-    if (!s->is_initial && t->at.position <= s->since)
+    if (!p->range->is_initial && room->at.position <= p->range->since)
         return NULL;
     enum membership before;
     bool was_joined;
-    TRY(membership_at_since(s, t, &before));
-    TRY(was_joined_since(s, t, &was_joined));
+    TRY(room_plan_membership_before(p, room, &before));
+    TRY(room_plan_was_joined(p, room, &was_joined));
     bool is_known = before == MEMBERSHIP_JOIN || !was_joined;
-    t->until = t->at.position;
-    t->since = s->since;
+    room->until = room->at.position;
     if (!is_known)
-        begin_at_start(t);
-    t->is_full = !is_known || s->is_initial || s->full_state;
-    t->may_hide = true;
-    t->may_see_state = was_joined; /* not a user who only rejected an invite */
-    *ret = LEAVE;
+        room_plan_begin_at_start(room);
+    room->is_full = !is_known || p->range->is_initial || p->full_state;
+    room->may_hide = true;
+    room->may_see_state = was_joined; /* not a user who only rejected an invite */
+    room->section = SYNC_LEAVE;
     return NULL;
 }
 
 /* "Servers must not send room invites from ignored users" (Ignoring Users). */
-static const struct err *plan_invited(struct sync *s, struct room_task *t, enum section *ret)
+static const struct err *room_plan_invited(const struct room_plan *p, struct sync_room *room)
 {
     const struct stored_event *e = NULL;
-    if (s->ignored)
-        TRY(events_get(job_tx(s->job), t->at.event, &e));
-    *ret = e && sync_is_ignored(s, e->event->sender) ? OMITTED : INVITE;
+    if (p->who->ignored)
+        TRY(events_get(job_tx(p->who->job), room->at.event, &e));
+    room->section = e && sync_reader_ignores(p->who, e->event->sender) ? SYNC_OMITTED : SYNC_INVITE;
     return NULL;
 }
 
-static const struct err *plan(struct sync *s, struct room_task *t, enum section *ret)
+const struct err *sync_room_plan(const struct sync_reader *who, const struct sync_range *range,
+                                 bool full_state, bool include_leave, struct sync_room *room)
 {
-    *ret = OMITTED;
-    bool is_new = s->is_initial || t->at.position > s->since;
-    switch (t->at.membership) {
+    const struct room_plan p = {who, range, full_state, include_leave};
+    bool is_new = range->is_initial || room->at.position > range->since;
+    room->section = SYNC_OMITTED;
+    room->since = range->since;
+    room->until = range->until;
+    switch (room->at.membership) {
     case MEMBERSHIP_JOIN:
-        return plan_joined(s, t, ret);
+        return room_plan_joined(&p, room);
     case MEMBERSHIP_INVITE:
-        return is_new ? plan_invited(s, t, ret) : NULL;
+        return is_new ? room_plan_invited(&p, room) : NULL;
     case MEMBERSHIP_KNOCK:
-        *ret = is_new ? KNOCK : OMITTED;
+        room->section = is_new ? SYNC_KNOCK : SYNC_OMITTED;
         return NULL;
     default:
-        return plan_left(s, t, ret);
+        return room_plan_left(&p, room);
     }
 }
 
-/* ---- writing ---- */
-
-static const struct err *write_stripped(struct sync *s, const struct room_task *t,
-                                        enum section section, struct buf *out)
+const char *sync_section_name(enum sync_section section)
 {
-    struct str stripped;
-    TRY(members_stripped(job_tx(s->job), t->room->id, s->caller->user, &stripped));
-    buf_add_json_string(out, str_of(t->room->room_id));
-    buf_printf(out, ":{\"%s_state\":{\"events\":", section_names[section]);
-    if (stripped.p)
-        buf_add_str(out, stripped);
-    else
-        BUF_LIT(out, "[]");
-    BUF_LIT(out, "}}");
-    return NULL;
+    static const char *const names[] = {"join", "invite", "knock", "leave"};
+    return names[section];
 }
 
-static const struct err *rooms_write_room(struct sync *s, struct room_task *t, enum section section,
-                                          struct buf *out, bool *ret_any)
-{
-    *ret_any = true;
-    switch (section) {
-    case JOIN:
-        return sync_write_joined(s, t, out, ret_any);
-    case LEAVE:
-        return sync_write_left(s, t, out);
-    default:
-        return write_stripped(s, t, section, out);
-    }
-}
-
-/* Each room in an arena of its own, so that an account of any size fits into bounded memory. */
-static const struct err *rooms_write_one(struct sync *s, const struct session_room *at,
-                                         enum section wanted, struct buf *out, bool *ret_any)
-{
-    struct room_task t = {.at = *at, .since = s->since, .until = s->until};
-    *ret_any = false;
-    TRY(room_get_by_id(s->job, at->room, &t.room));
-    if (!t.room)
-        return NULL;
-    s->members_changed |= !room_state_is_older(t.room, s->since);
-    if (!filter_wants_room(&s->filter, t.room->room_id))
-        return NULL;
-    enum section section;
-    TRY(plan(s, &t, &section));
-    return section == wanted ? rooms_write_room(s, &t, section, out, ret_any) : NULL;
-}
-
-static const struct err *write_one_in_own_arena(struct sync *s, const struct session_room *at,
-                                                enum section wanted, struct buf *out, bool *ret_any)
-{
-    struct arena *outer = s->job->arena;
-    arena_auto struct arena *own = arena_create();
-    job_use_arena(s->job, own);
-    const struct err *e = rooms_write_one(s, at, wanted, out, ret_any);
-    job_use_arena(s->job, outer);
-    return e;
-}
-
-static bool may_belong(const struct session_room *at, enum section section)
+bool sync_room_may_be_in(const struct session_room *at, enum sync_section section)
 {
     switch (at->membership) {
     case MEMBERSHIP_JOIN:
-        return section == JOIN;
+        return section == SYNC_JOIN;
     case MEMBERSHIP_INVITE:
-        return section == INVITE;
+        return section == SYNC_INVITE;
     case MEMBERSHIP_KNOCK:
-        return section == KNOCK;
+        return section == SYNC_KNOCK;
     default:
-        return section == LEAVE;
+        return section == SYNC_LEAVE;
     }
 }
 
-static const struct err *write_section(struct sync *s, const struct session_room *rooms, size_t n,
-                                       enum section section, struct buf *out)
+const struct err *sync_room_stripped(const struct sync_reader *who, const struct sync_room *room,
+                                     struct str *ret)
 {
-    bool any = false;
-    buf_printf(out, "%s\"%s\":{", section ? "," : "", section_names[section]);
-    for (size_t i = 0; i < n; i++) {
-        if (!may_belong(&rooms[i], section))
-            continue;
-        size_t before = out->n;
-        bool this_any;
-        if (any)
-            buf_add_char(out, ',');
-        TRY(write_one_in_own_arena(s, &rooms[i], section, out, &this_any));
-        if (!this_any) {
-            out->n = before;
-            continue;
-        }
-        any = s->any = true;
-        if (s->is_initial)
-            TRY(reply_flush(s->rp));
-    }
-    buf_add_char(out, '}');
-    return NULL;
-}
-
-/* The session may be ahead of this reply: gets the user's membership at its end. False: none. */
-static const struct err *step_back(struct sync *s, struct session_room *at, bool *ret)
-{
-    *ret = true;
-    if (at->position <= s->until)
-        return NULL;
-    const struct stored_event *e;
-    TRY(room_state_get(job_tx(s->job), at->room, TYPE_MEMBER, s->caller->user_id, s->until, &e));
-    *ret = e != NULL;
-    if (e) {
-        at->position = e->since;
-        at->event = e->position;
-        at->membership = membership_in(e);
-    }
-    return NULL;
-}
-
-const struct err *sync_write_rooms(struct sync *s, struct buf *out)
-{
-    size_t n = 0;
-    struct session_room *rooms = arena_alloc_array(s->job->arena, s->rooms_n + 1, sizeof *rooms);
-    for (size_t i = 0; i < s->rooms_n; i++) {
-        bool is_there;
-        rooms[n] = s->rooms[i];
-        TRY(step_back(s, &rooms[n], &is_there));
-        n += is_there;
-    }
-    BUF_LIT(out, ",\"rooms\":{");
-    for (enum section section = JOIN; section < SECTIONS; section++)
-        TRY(write_section(s, rooms, n, section, out));
-    buf_add_char(out, '}');
-    return NULL;
+    return members_stripped(job_tx(who->job), room->room->id, who->caller->user, ret);
 }

@@ -1,4 +1,4 @@
-#include "server/sync/sync.h"
+#include "server/sync/read/summary.h"
 
 #include <stdlib.h>
 
@@ -23,39 +23,63 @@ static void summary_add_hero(struct room_member *heroes, size_t *n, const struct
     qsort(heroes, *n, sizeof *heroes, summary_by_position);
 }
 
-static void summary_add_heroes(struct sync *s, struct room *room, enum membership membership,
-                               struct room_member *heroes, size_t *n)
+static void summary_add_heroes(const struct sync_reader *who, struct room *room,
+                               enum membership membership, struct room_member *heroes, size_t *n)
 {
     const struct room_member *members;
     size_t members_n;
-    room_list_members(s->job, room, membership, false, &members, &members_n);
+    room_list_members(who->job, room, membership, false, &members, &members_n);
     for (size_t i = 0; i < members_n; i++)
-        if (members[i].user != s->caller->user)
+        if (members[i].user != who->caller->user)
             summary_add_hero(heroes, n, &members[i]);
 }
 
-const struct err *sync_heroes(struct sync *s, struct room *room, const char *const **ret,
-                              size_t *ret_n)
+static const struct err *summary_read_heroes(const struct sync_reader *who, struct room *room,
+                                             struct sync_summary *ret)
 {
     const char *name, *alias;
-    TRY(room_state_text(s->job, room, "m.room.name", "name", &name));
-    TRY(room_state_text(s->job, room, "m.room.canonical_alias", "alias", &alias));
-    *ret = NULL;
-    *ret_n = 0;
+    TRY(room_state_text(who->job, room, "m.room.name", "name", &name));
+    TRY(room_state_text(who->job, room, "m.room.canonical_alias", "alias", &alias));
     if ((name && *name) || (alias && *alias))
         return NULL;
     struct room_member heroes[HEROES];
     size_t n = 0;
-    summary_add_heroes(s, room, MEMBERSHIP_JOIN, heroes, &n);
-    summary_add_heroes(s, room, MEMBERSHIP_INVITE, heroes, &n);
+    summary_add_heroes(who, room, MEMBERSHIP_JOIN, heroes, &n);
+    summary_add_heroes(who, room, MEMBERSHIP_INVITE, heroes, &n);
     if (n == 0) { /* all others have left: the client shows who was there */
-        summary_add_heroes(s, room, MEMBERSHIP_LEAVE, heroes, &n);
-        summary_add_heroes(s, room, MEMBERSHIP_BAN, heroes, &n);
+        summary_add_heroes(who, room, MEMBERSHIP_LEAVE, heroes, &n);
+        summary_add_heroes(who, room, MEMBERSHIP_BAN, heroes, &n);
     }
-    const char **ids = arena_alloc_array(s->job->arena, n + 1, sizeof *ids);
+    const char **ids = arena_alloc_array(who->job->arena, n + 1, sizeof *ids);
     for (size_t i = 0; i < n; i++)
         ids[i] = heroes[i].user_id;
-    *ret = ids;
-    *ret_n = n;
+    ret->heroes = ids;
+    ret->heroes_n = n;
     return NULL;
+}
+
+const struct err *sync_summary_read(const struct sync_reader *who, struct room *room,
+                                    struct sync_summary *ret)
+{
+    struct sync_summary summary = {.joined = room_joined_count(room),
+                                   .invited = room_invited_count(room)};
+    TRY(summary_read_heroes(who, room, &summary));
+    *ret = summary;
+    return NULL;
+}
+
+static bool summary_has_member_event(const struct sync_timeline *line)
+{
+    for (size_t i = 0; i < line->shown_n; i++)
+        if (line->shown[i]->is_state && strcmp(line->shown[i]->event->type, "m.room.member") == 0)
+            return true;
+    for (size_t i = 0; i < line->hidden_n; i++)
+        if (strcmp(line->hidden[i]->event->type, "m.room.member") == 0)
+            return true;
+    return false;
+}
+
+bool sync_summary_is_due(const struct sync_room *room, const struct sync_timeline *line)
+{
+    return room->is_full || line->limited || summary_has_member_event(line);
 }
