@@ -37,7 +37,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     arena_auto struct arena *a = arena_create();
     const struct config config = {.server_name = "us"};
-    struct node node = {.config = &config};
+    struct storage storage = {0};
+    struct node node = {.config = &config, .storage = &storage};
     struct job job;
     struct event *e;
     json_t *list;

@@ -10,7 +10,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         return 0;
     arena_auto struct arena *a = arena_create();
     const struct config config = {.server_name = "us"};
-    struct node node = {.config = &config};
+    struct storage storage = {0};
+    struct node node = {.config = &config, .storage = &storage};
     struct job job;
     struct pdu *pdus;
     size_t n;

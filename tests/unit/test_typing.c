@@ -12,8 +12,8 @@
 enum { ROOM = 5, OTHER_ROOM = 6, ALICE = 1, BOB = 2 };
 
 static struct storage storage;
-static struct users users;
-static struct node node = {.storage = &storage, .users = &users};
+static struct users own;
+static struct node node = {.storage = &storage, .users = &own};
 
 static int set_up(void **state)
 {
@@ -37,7 +37,7 @@ static void check_typing(const char *proves, int64_t room, const char *ids)
     buf_auto struct buf b = {0};
     const char *const *users;
     size_t n;
-    typing_list(node.typing, a, room, NULL, &users, &n);
+    typing_list(node.users->typing, a, room, NULL, &users, &n);
     typing_add_event(users, n, NULL, &b);
     check_text(proves, buf_str(&b),
                quoted(a, arena_printf(a, "{'type':'m.typing','content':{'user_ids':[%s]}}", ids)));
