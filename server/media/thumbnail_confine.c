@@ -2,6 +2,7 @@
 
 #include "server/media/sanitized.h"
 
+#include <errno.h>
 #include <grp.h>
 #include <linux/landlock.h>
 #include <stddef.h>
@@ -47,7 +48,8 @@ bool confine_resources(void)
         if (!(SANITIZED && limits[i].what == RLIMIT_AS) && setrlimit(limits[i].what, &l))
             return false;
     }
-    return setpriority(PRIO_PROCESS, 0, 10) == 0;
+    errno = 0; /* the new priority may be -1 */
+    return nice(10) != -1 || errno == 0;
 }
 
 /* ---- Landlock ---- */
