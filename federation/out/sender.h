@@ -1,5 +1,5 @@
 /* Sends to other servers: one cursor on the log for each destination (server-server-api,
- * "Transactions"; docs/architecture.md).
+ * "Transactions"; docs/federation.md).
  *
  * A destination is a row (destinations.sent_position) and, while it has something to do, a struct
  * in memory. Its transactions are sent one after the other: up to 50 PDUs and 100 EDUs from the log
