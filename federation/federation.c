@@ -1,10 +1,13 @@
 #include "federation/federation.h"
 
+#include "base/log.h"
 #include "base/mem.h"
+#include "base/worker/worker.h"
 #include "federation/helpers.h"
 #include "federation/in/early_pdus.h"
 #include "federation/in/inbound.h"
 #include "federation/in/late_receipts.h"
+#include "federation/in/pdu.h"
 #include "federation/keyed_lock.h"
 #include "federation/keys/keyring.h"
 #include "federation/out/sender.h"
@@ -18,7 +21,7 @@
 #include "federation/users/device_watch.h"
 #include "http/client/client.h"
 
-enum { KEY_ASKERS = 16, TASK_THREADS = 4 };
+enum { KEY_ASKERS = 16, TASK_THREADS = 4, RECEIPTS_MS = 1000 };
 
 static const struct err *create_http(const struct node *node, struct http_client **ret)
 {
@@ -46,9 +49,20 @@ static void hurry_tasks(void *tasks)
     tasks_hurry(tasks);
 }
 
-static const struct err *retry_receipts(struct job *job)
+static enum worker_outcome retry_receipts(void *of, void *thread, struct worker_item *item)
 {
-    return late_receipts_retry(job->federation->late_receipts, job);
+    const struct federation *f = of;
+    const struct err *e = late_receipts_retry(f->late_receipts, thread);
+    if (e)
+        log_err(LOG_WARN, "setting receipts that arrived early", e);
+    item->wait_ms = RECEIPTS_MS;
+    return WORKER_WAIT;
+}
+
+static void start_receipts(struct federation *f)
+{
+    worker_kind_start(f->receipts);
+    worker_add(f->receipts, (struct worker_key){0});
 }
 
 /* As tasks, so that they are retried while the database is down. */
@@ -74,10 +88,12 @@ static const struct err *create_all(struct federation *f)
     f->device_watch = device_watch_create(s);
     f->joins = keyed_lock_create();
     f->early_pdus = early_pdus_create();
-    f->tasks = tasks_create(s, TASK_THREADS);
+    f->tasks = tasks_create(s, "fed-tasks", TASK_THREADS);
     sender_on_return(f->sender, hurry_tasks, f->tasks);
     f->late_receipts = late_receipts_create();
-    sender_each_second(f->sender, retry_receipts);
+    f->receipts = worker_kind_create(
+        s->storage->background,
+        &(struct worker_settings){.name = "early receipts", .of = f, .run = retry_receipts});
     f->guest_watch = guest_watch_create(s);
     return NULL;
 }
@@ -96,10 +112,12 @@ const struct err *federation_create(struct node *node)
 
 void federation_start(struct federation *f)
 {
-    f->key_askers = helpers_create(f->node, KEY_ASKERS);
+    f->key_askers = helpers_create(f->node, "keys of remote devices", KEY_ASKERS);
+    f->judges = pdu_judges_create(f->node);
     inbound_start(f->inbound);
     device_watch_start(f->device_watch);
     sender_start(f->sender);
+    start_receipts(f);
     start_tasks(f->tasks);
     guest_watch_start(f->guest_watch);
 }
@@ -122,6 +140,7 @@ void federation_stop(struct federation *f)
     sender_stop(f->sender);
     device_watch_stop(f->device_watch);
     inbound_stop(f->inbound);
+    worker_kind_stop(f->receipts);
     tasks_stop(f->tasks);
     guest_watch_stop(f->guest_watch);
 }
@@ -131,7 +150,9 @@ void federation_destroy(struct federation *f)
     if (!f)
         return;
     helpers_destroy(f->key_askers);
+    helpers_destroy(f->judges);
     guest_watch_destroy(f->guest_watch);
+    worker_kind_destroy(f->receipts);
     tasks_destroy(f->tasks);
     keyed_lock_destroy(f->joins);
     early_pdus_destroy(f->early_pdus);

@@ -26,10 +26,12 @@ struct federation {
     struct device_watch
         *device_watch;          /* federation/users/device_watch.h: stale lists of remote devices */
     struct helpers *key_askers; /* federation/helpers.h: for federation/users/remote_keys.h */
+    struct helpers *judges;     /* for the signatures of many events; NULL: one processor */
     struct tasks *tasks;        /* federation/tasks.h: work that is retried until it is done */
     struct guest_watch *guest_watch;     /* federation/rooms/guests.h */
     struct keyed_lock *joins;            /* federation/keyed_lock.h: one join of a room at a time */
     struct late_receipts *late_receipts; /* federation/in/late_receipts.h: for events to come */
+    struct worker_kind *receipts;        /* retries them */
     struct early_pdus *early_pdus; /* federation/in/early_pdus.h: for rooms that are being joined */
     struct pauses *pauses;         /* federation/peer/pauses.h: rate limits of other servers */
 };

@@ -1,112 +1,69 @@
 #include "federation/helpers.h"
 
 #include "base/lock.h"
+#include "base/map.h"
 #include "base/mem.h"
-#include "base/thread.h"
 #include "http/waits.h"
+#include "storage/job_pool.h"
 
-struct work {
+struct parts {
     helper_part *fn;
-    char *parts;
+    char *first;
     size_t size, n;
-    size_t taken, done; /* parts */
-    int helpers, helpers_max;
+    size_t taken, done;
     bool may_wait; /* for other servers: as the thread that runs the work */
     pthread_cond_t finished;
-    struct work *next;
 };
 
 struct helpers {
-    struct node *node;
+    struct worker_pool *pool;
+    struct worker_kind *help;
+    int threads;
     struct lock lock;
-    pthread_cond_t called;
-    struct work *first, **last; /* works with parts not taken yet */
-    bool stopping;
-    pthread_t *threads;
-    int threads_n;
+    struct map works; /* number -> struct parts: those that are not finished */
+    int64_t numbers;
 };
 
-/* ---- parts, the lock held ---- */
-
-static void helpers_unlink_locked(struct helpers *c, struct work *w)
+static void *helpers_take_locked(struct parts *w)
 {
-    struct work **at = &c->first;
-    while (*at != w)
-        at = &(*at)->next;
-    *at = w->next;
-    if (!w->next)
-        c->last = at;
+    return w->taken < w->n ? w->first + w->size * w->taken++ : NULL;
 }
 
-static void *take_part_locked(struct helpers *c, struct work *w)
-{
-    if (w->taken == w->n)
-        return NULL;
-    void *part = w->parts + w->size * w->taken++;
-    if (w->taken == w->n)
-        helpers_unlink_locked(c, w);
-    return part;
-}
-
-/* Finishing the last part may end the work, which is then freed. */
-static void part_done_locked(struct work *w)
+/* Finishing the last part ends the work. */
+static void helpers_part_done_locked(struct parts *w)
 {
     if (++w->done == w->n)
         pthread_cond_signal(&w->finished);
 }
 
-static struct work *work_wanting_help_locked(struct helpers *c)
+/* Does one part, if there is one left, then continues behind other works. */
+static enum worker_outcome helpers_help(void *of, void *thread, struct worker_item *item)
 {
-    for (struct work *w = c->first; w; w = w->next)
-        if (w->helpers < w->helpers_max)
-            return w;
-    return NULL;
-}
-
-/* ---- helpers ---- */
-
-static void help(struct helpers *c, struct job *job, struct work *w, void *part)
-{
-    job_init(job, c->node, job->arena);
-    waits_allow(w->may_wait);
-    w->fn(job, part);
-    job_finish(job);
-    arena_reset(job->arena);
-}
-
-static void *run_helper(void *ctx)
-{
-    struct helpers *c = ctx;
-    struct job job = {.arena = arena_create()};
+    struct helpers *c = of;
     lock_take(&c->lock);
-    while (!c->stopping) {
-        struct work *w = work_wanting_help_locked(c);
-        if (!w) {
-            lock_wait(&c->lock, &c->called);
-            continue;
-        }
-        void *part = take_part_locked(c, w);
-        w->helpers++;
-        lock_release(&c->lock);
-        help(c, &job, w, part);
-        lock_take(&c->lock);
-        w->helpers--;
-        part_done_locked(w);
-    }
+    struct parts *w = map_get_int(&c->works, item->key.number);
+    void *part = w ? helpers_take_locked(w) : NULL;
     lock_release(&c->lock);
-    arena_destroy(job.arena);
-    return NULL;
+    if (!part)
+        return WORKER_DONE;
+    waits_allow(w->may_wait);
+    w->fn(thread, part);
+    LOCKED(&c->lock);
+    helpers_part_done_locked(w);
+    return WORKER_AGAIN;
 }
 
-/* ---- the thread that runs the work ---- */
-
-static void announce(struct helpers *c, struct work *w)
+static int64_t helpers_announce(struct helpers *c, struct parts *w, int helpers_max)
 {
-    LOCKED(&c->lock);
-    *c->last = w;
-    c->last = &w->next;
-    for (int i = 0; i < w->helpers_max && i < c->threads_n; i++)
-        pthread_cond_signal(&c->called);
+    int64_t number;
+    {
+        LOCKED(&c->lock);
+        number = ++c->numbers;
+        map_put_int(&c->works, number, w);
+    }
+    for (int i = 0; i < helpers_max && i < c->threads && (size_t)i + 1 < w->n; i++)
+        worker_add(c->help, (struct worker_key){.number = number, .other = i});
+    return number;
 }
 
 void helpers_run(struct helpers *c, struct job *job, helper_part *fn, void *parts, size_t size,
@@ -117,38 +74,33 @@ void helpers_run(struct helpers *c, struct job *job, helper_part *fn, void *part
             fn(job, (char *)parts + i * size);
         return;
     }
-    struct work w = {.fn = fn,
-                     .parts = parts,
-                     .size = size,
-                     .n = n,
-                     .helpers_max = helpers_max,
-                     .may_wait = waits_are_allowed()};
+    struct parts w = {
+        .fn = fn, .first = parts, .size = size, .n = n, .may_wait = waits_are_allowed()};
     cond_init(&w.finished);
-    announce(c, &w);
+    int64_t number = helpers_announce(c, &w, helpers_max);
     lock_take(&c->lock);
-    for (void *part; (part = take_part_locked(c, &w));) {
+    for (void *part; (part = helpers_take_locked(&w));) {
         lock_release(&c->lock);
         fn(job, part);
         lock_take(&c->lock);
-        part_done_locked(&w);
+        helpers_part_done_locked(&w);
     }
     while (w.done < w.n)
         lock_wait(&c->lock, &w.finished);
+    map_remove_int(&c->works, number);
     lock_release(&c->lock);
     pthread_cond_destroy(&w.finished);
 }
 
-struct helpers *helpers_create(struct node *node, int threads)
+struct helpers *helpers_create(struct node *node, const char *what, int threads)
 {
     struct helpers *c = mem_zalloc(sizeof *c);
-    c->node = node;
-    c->last = &c->first;
     lock_init(&c->lock, RANK_CACHE);
-    cond_init(&c->called);
-    c->threads = mem_zalloc((size_t)threads * sizeof *c->threads);
-    for (int i = 0; i < threads; i++)
-        if (thread_start(&c->threads[c->threads_n], "fed-helper", run_helper, c))
-            c->threads_n++;
+    c->threads = threads;
+    c->pool = job_pool_create(node, "fed-helper", threads);
+    c->help = worker_kind_create(
+        c->pool, &(struct worker_settings){.name = what, .of = c, .run = helpers_help});
+    worker_kind_start(c->help);
     return c;
 }
 
@@ -156,14 +108,9 @@ void helpers_destroy(struct helpers *c)
 {
     if (!c)
         return;
-    lock_take(&c->lock);
-    c->stopping = true;
-    pthread_cond_broadcast(&c->called);
-    lock_release(&c->lock);
-    for (int i = 0; i < c->threads_n; i++)
-        pthread_join(c->threads[i], NULL);
-    pthread_cond_destroy(&c->called);
+    worker_kind_destroy(c->help);
+    worker_pool_destroy(c->pool);
+    map_finish(&c->works);
     lock_finish(&c->lock);
-    free(c->threads);
     free(c);
 }

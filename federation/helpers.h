@@ -7,8 +7,9 @@
 #include "storage/db/job.h"
 
 struct helpers;
-struct helpers *helpers_create(struct node *node, int threads);
-void helpers_destroy(struct helpers *c); /* no thread may be running work */
+/* what: the kind of work (base/worker/worker.h), for the metrics. */
+struct helpers *helpers_create(struct node *node, const char *what, int threads);
+void helpers_destroy(struct helpers *c); /* no thread may be running work; NULL-safe */
 
 /* Does one part, in any thread. A helper's job ends with the part, so results must be copied to
  * memory that the part names. */

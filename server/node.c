@@ -21,6 +21,7 @@
 #include "storage/db/log.h"
 #include "storage/db/session_check.h"
 #include "storage/db/write.h"
+#include "storage/job_pool.h"
 #include "storage/schema/deployment.h"
 #include "storage/schema/migrate.h"
 #include "storage/schema/schema_check.h"
@@ -94,6 +95,7 @@ static const struct err *node_open_log(struct running_node *n, enum node_kind ki
     const struct err *e = log_position(&tx, &position);
     tx_finish(&tx);
     TRY(e);
+    node_pools_create(s);
     size_t bytes = (size_t)s->config->cache_size, of_feed = bytes / FEED_SHARE;
     s->storage->feed = feed_create(FEED_ENTRIES, of_feed, position);
     s->caches = cache_budget_create(bytes - of_feed);
@@ -227,6 +229,7 @@ void node_stop(struct running_node *n)
     room_cache_destroy(s->rooms->cache);
     device_states_destroy(s->users->device_states);
     message_quota_destroy(s->users->message_quota);
+    node_pools_destroy(s);
     if (s->storage->intern)
         intern_destroy(s->storage->intern);
     cache_budget_destroy(s->caches);

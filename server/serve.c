@@ -15,6 +15,7 @@
 #include "base/cache.h"
 #include "base/mem.h"
 #include "base/memory.h"
+#include "base/worker/worker.h"
 #include "federation/federation.h"
 #include "http/server.h"
 #include "rooms/room.h"
@@ -193,6 +194,7 @@ static void add_store_metrics(void *what, struct buf *out)
 {
     const struct node *s = what;
     db_add_metrics(s->storage->db, out);
+    worker_pools_add_metrics(s->storage->pools, out);
     intern_add_metrics(s->storage->intern, out);
     committer_add_metrics(s->storage->committer, out);
     feed_add_metrics(s->storage->feed, out);

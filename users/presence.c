@@ -4,7 +4,7 @@
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/thread.h"
+#include "base/worker/worker.h"
 #include "matrix/id.h"
 #include "rooms/room_cache.h"
 #include "storage/db/intern.h"
@@ -289,7 +289,7 @@ void presence_set_remote(struct job *job, int64_t user, const char *user_id,
     e->dirty = true;
 }
 
-/* ---- the thread ---- */
+/* ---- writing ---- */
 
 static size_t take_changed(struct presence_table *p, struct arena *a, struct presence_change *list)
 {
@@ -313,43 +313,20 @@ static void mark_dirty(struct presence_table *p, const struct presence_change *l
     }
 }
 
-static void flush(struct presence_table *p, struct arena *a)
+/* Once a second; while there is more than one write takes, again at once. */
+static enum worker_outcome presence_flush(void *of, void *thread, struct worker_item *item)
 {
+    struct presence_table *p = of;
     struct presence_change list[FLUSH_MAX];
-    struct job job;
-    size_t n;
-    do {
-        n = take_changed(p, a, list);
-        if (!n)
-            return;
-        job_init(&job, p->node, a);
-        const struct err *e = write_pending(&job, list, n);
-        if (e) {
-            log_err(LOG_WARN, "presence could not be written; it will be retried", e);
-            mark_dirty(p, list, n);
-        }
-        job_finish(&job);
-        arena_reset(a);
-        if (e)
-            return;
-    } while (n == FLUSH_MAX);
-}
-
-static void *presence_run(void *arg)
-{
-    struct presence_table *p = arg;
-    arena_auto struct arena *a = arena_create();
-    lock_take(&p->lock);
-    while (!p->stopping) {
-        int64_t next = mono_ms() + TICK_MS;
-        lock_release(&p->lock);
-        flush(p, a);
-        lock_take(&p->lock);
-        while (!p->stopping && mono_ms() < next)
-            lock_wait_until(&p->lock, &p->stopped, next);
+    struct job *job = thread;
+    size_t n = take_changed(p, job->arena, list);
+    const struct err *e = n ? write_pending(job, list, n) : NULL;
+    if (e) {
+        log_err(LOG_WARN, "presence could not be written; it will be retried", e);
+        mark_dirty(p, list, n);
     }
-    lock_release(&p->lock);
-    return NULL;
+    item->wait_ms = n == FLUSH_MAX && !e ? 0 : TICK_MS;
+    return WORKER_WAIT;
 }
 
 /* Users who were online when the server stopped keep their state for a while. */
@@ -377,20 +354,15 @@ const struct err *presence_start(struct presence_table *p, struct arena *a)
             x->shown.last_active_ts = x->last_active_ts = rows[i].last_active_ts;
         }
     }
-    p->running = thread_start(&p->thread, "presence", presence_run, p);
+    worker_kind_start(p->writes);
+    worker_add(p->writes, (struct worker_key){0});
     return NULL;
 }
 
 void presence_stop(struct presence_table *p)
 {
-    if (!p || !p->running)
-        return;
-    lock_take(&p->lock);
-    p->stopping = true;
-    pthread_cond_signal(&p->stopped);
-    lock_release(&p->lock);
-    pthread_join(p->thread, NULL);
-    p->running = false;
+    if (p)
+        worker_kind_stop(p->writes);
 }
 
 /* ---- following the log ---- */
@@ -430,7 +402,9 @@ struct presence_table *presence_create(struct node *node)
 {
     struct presence_table *p = mem_zalloc(sizeof *p);
     lock_init(&p->lock, RANK_PRESENCE);
-    cond_init(&p->stopped);
+    p->writes = worker_kind_create(
+        node->storage->background,
+        &(struct worker_settings){.name = "presence", .of = p, .run = presence_flush});
     p->node = node;
     return p;
 }
@@ -439,6 +413,7 @@ void presence_destroy(struct presence_table *p)
 {
     if (!p)
         return;
+    worker_kind_destroy(p->writes);
     for (struct map_slot *s = NULL; (s = map_next(&p->entries, s));) {
         struct presence_entry *e = s->value;
         free((char *)e->shown.user_id);
@@ -448,7 +423,6 @@ void presence_destroy(struct presence_table *p)
         free(e);
     }
     map_finish(&p->entries);
-    pthread_cond_destroy(&p->stopped);
     lock_finish(&p->lock);
     free(p);
 }

@@ -23,7 +23,7 @@ struct presence_entry {
     int64_t last_active_ts;
     int64_t *rooms; /* where it is sent: sorted */
     size_t rooms_n;
-    bool dirty;                           /* to be written by the thread */
+    bool dirty;                           /* to be written */
     struct presence_entry *newer, *older; /* by shown.position */
 };
 
@@ -33,9 +33,7 @@ struct presence_table {
     struct map entries; /* users.id -> struct presence_entry */
     struct presence_entry *newest, *oldest;
     _Atomic int64_t newest_position;
-    pthread_t thread;
-    pthread_cond_t stopped;
-    bool running, stopping;
+    struct worker_kind *writes;
 };
 
 /* The highest state over all devices. */

@@ -2,7 +2,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/thread.h"
+#include "base/worker/worker.h"
 #include "storage/db/intern.h"
 
 #include <assert.h>
@@ -278,18 +278,14 @@ void session_table_on_settled(void *ctx)
     wake_listed_locked(t, AT_ONCE);
 }
 
-static void *wake_now_and_then(void *arg)
+static enum worker_outcome wake_now_and_then(void *of, void *thread, struct worker_item *item)
 {
-    struct session_table *t = arg;
+    struct session_table *t = of;
     LOCKED(&t->lock);
-    while (!t->stopping) {
-        int64_t until = mono_ms() + SOON_MS;
-        while (!t->stopping && !lock_wait_until(&t->lock, &t->stop, until))
-            ;
-        if (!t->settling)
-            wake_listed_locked(t, SOON);
-    }
-    return NULL;
+    if (!t->settling)
+        wake_listed_locked(t, SOON);
+    item->wait_ms = SOON_MS;
+    return WORKER_WAIT;
 }
 
 void session_wake_room(struct session_table *t, int64_t room)
@@ -317,17 +313,14 @@ const struct err *session_fill_audience(struct job *job, struct change *change)
 
 void session_follow_start(struct session_table *t)
 {
-    cond_init(&t->stop);
-    t->running = thread_start(&t->thread, "session-wake", wake_now_and_then, t);
+    t->wakes = worker_kind_create(
+        t->node->storage->timers,
+        &(struct worker_settings){.name = "session wakes", .of = t, .run = wake_now_and_then});
+    worker_kind_start(t->wakes);
+    worker_add(t->wakes, (struct worker_key){0});
 }
 
 void session_follow_stop(struct session_table *t)
 {
-    lock_take(&t->lock);
-    t->stopping = true;
-    pthread_cond_signal(&t->stop);
-    lock_release(&t->lock);
-    if (t->running)
-        pthread_join(t->thread, NULL);
-    pthread_cond_destroy(&t->stop);
+    worker_kind_destroy(t->wakes);
 }

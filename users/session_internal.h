@@ -51,10 +51,7 @@ struct session_table {
     struct map awaited;  /* the same, of sessions that await it */
     unsigned opened;     /* since the last sweep */
     struct session_list pending[URGENCIES]; /* sessions to wake */
-    pthread_t thread;                       /* wakes the sessions of SOON */
-    bool running;                           /* the thread */
-    pthread_cond_t stop;
-    bool stopping;
+    struct worker_kind *wakes;              /* of the sessions of SOON */
     bool settling; /* changes are being applied: a session woken now would not find them */
 };
 
@@ -70,7 +67,7 @@ void session_await_locked(struct session_table *t, int64_t room, struct session 
 void session_unawait_locked(struct session_table *t, int64_t room, struct session *s);
 void session_forget_wake_locked(struct session_table *t, struct session *s);
 
-/* Listens to the feed, and starts the thread that wakes the sessions of SOON. */
+/* Listens to the feed, and wakes the sessions of SOON now and then. */
 void session_follow_start(struct session_table *t);
 void session_follow_stop(struct session_table *t);
 

@@ -3,7 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/thread.h"
+#include "base/worker/worker.h"
 #include "users/session.h"
 
 enum {
@@ -30,11 +30,8 @@ struct typing {
     struct map rooms; /* rooms.id -> struct typing_room */
     struct typing_room *newest, *oldest;
     int64_t serial;
-    pthread_t thread;
-    bool running; /* the thread */
-    pthread_cond_t changed;
+    struct worker_kind *ends;
     int64_t next_end_mono_ms; /* of the first user to time out; INT64_MAX: no user types */
-    bool stopping;
     typing_listener *listener;
     void *listener_ctx;
 };
@@ -124,7 +121,7 @@ static bool typing_start_locked(struct typing *t, int64_t room, int64_t user, co
         who->notified_mono_ms = now;
     if (until < t->next_end_mono_ms) {
         t->next_end_mono_ms = until;
-        pthread_cond_signal(&t->changed);
+        worker_add_due(t->ends, (struct worker_key){0}, until);
     }
     return is_new;
 }
@@ -274,25 +271,19 @@ static void notify_ended(struct typing *t, struct ended *list, size_t n)
     }
 }
 
-static void *typing_run(void *arg)
+/* Due when the first user times out. */
+static enum worker_outcome typing_end_overdue(void *of, void *thread, struct worker_item *item)
 {
-    struct typing *t = arg;
+    struct typing *t = of;
+    struct ended ended[ENDED_MAX];
     lock_take(&t->lock);
-    while (!t->stopping) {
-        struct ended ended[ENDED_MAX];
-        size_t n = end_all_overdue_locked(t, ended);
-        lock_release(&t->lock);
-        notify_ended(t, ended, n);
-        lock_take(&t->lock);
-        while (!t->stopping && t->next_end_mono_ms > mono_ms()) {
-            if (t->next_end_mono_ms == INT64_MAX)
-                lock_wait(&t->lock, &t->changed);
-            else
-                lock_wait_until(&t->lock, &t->changed, t->next_end_mono_ms);
-        }
-    }
+    size_t n = end_all_overdue_locked(t, ended);
+    int64_t next = t->next_end_mono_ms;
     lock_release(&t->lock);
-    return NULL;
+    notify_ended(t, ended, n);
+    int64_t wait = next - mono_ms();
+    item->wait_ms = wait > 0 ? wait : 0;
+    return next == INT64_MAX ? WORKER_DONE : WORKER_WAIT;
 }
 
 /* A user who leaves a room stops typing there; clients learn that from the member event. */
@@ -320,11 +311,13 @@ struct typing *typing_create(struct node *node)
 {
     struct typing *t = mem_zalloc(sizeof *t);
     lock_init(&t->lock, RANK_TYPING);
-    cond_init(&t->changed);
     t->node = node;
     t->serial = now_ms();
     t->next_end_mono_ms = INT64_MAX;
-    t->running = thread_start(&t->thread, "typing", typing_run, t);
+    t->ends = worker_kind_create(
+        node->storage->timers,
+        &(struct worker_settings){.name = "typing", .of = t, .run = typing_end_overdue});
+    worker_kind_start(t->ends);
     return t;
 }
 
@@ -332,16 +325,10 @@ void typing_destroy(struct typing *t)
 {
     if (!t)
         return;
-    lock_take(&t->lock);
-    t->stopping = true;
-    pthread_cond_signal(&t->changed);
-    lock_release(&t->lock);
-    if (t->running)
-        pthread_join(t->thread, NULL);
+    worker_kind_destroy(t->ends);
     while (t->newest)
         typing_drop_locked(t, t->newest);
     map_finish(&t->rooms);
-    pthread_cond_destroy(&t->changed);
     lock_finish(&t->lock);
     free(t);
 }

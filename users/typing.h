@@ -8,7 +8,7 @@
 struct change;
 
 struct typing;
-struct typing *typing_create(struct node *node); /* starts the thread that ends what times out */
+struct typing *typing_create(struct node *node); /* ends what times out on node->storage->timers */
 void typing_destroy(struct typing *t);
 void typing_on_changes(void *typing, const struct change *changes,
                        size_t n); /* a listener (storage/db/feed.h) */

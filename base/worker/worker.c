@@ -345,15 +345,29 @@ static void worker_forget_queued_locked(struct worker_kind *k)
     free(all);
 }
 
+static void worker_begin_stop_locked(struct worker_kind *k)
+{
+    k->stopping = true;
+    worker_forget_queued_locked(k);
+}
+
 void worker_kind_stop(struct worker_kind *k)
 {
     if (!k)
         return;
     LOCKED(&k->pool->lock);
-    k->stopping = true;
-    worker_forget_queued_locked(k);
+    worker_begin_stop_locked(k);
     while (k->running_n)
         lock_wait(&k->pool->lock, &k->pool->finished);
+}
+
+void worker_pool_stop(struct worker_pool *p)
+{
+    LOCKED(&p->lock);
+    for (struct worker_link *l = p->kinds.next; l != &p->kinds; l = l->next)
+        worker_begin_stop_locked((struct worker_kind *)l);
+    while (p->running.next != &p->running)
+        lock_wait(&p->lock, &p->finished);
 }
 
 void worker_kind_destroy(struct worker_kind *k)

@@ -29,7 +29,7 @@ struct inbound *inbound_create(struct node *node)
     in->node = node;
     in->transactions = transaction_table_create(TRANSACTIONS_WAITING);
     in->questions = transaction_table_create(QUESTIONS_WAITING);
-    in->gaps = room_work_create(node, gap_close, in);
+    in->gaps = room_work_create(node, GAP_THREADS, gap_close, in);
     in->flights = flights_create();
     in->large = keyed_lock_create();
     return in;
@@ -48,8 +48,8 @@ static const struct err *resume(struct inbound *in, struct job *job)
 
 void inbound_start(struct inbound *in)
 {
-    in->receivers = helpers_create(in->node, RECEIVERS);
-    in->fetchers = helpers_create(in->node, FETCHERS);
+    in->receivers = helpers_create(in->node, "rooms of a transaction", RECEIVERS);
+    in->fetchers = helpers_create(in->node, "fetching events", FETCHERS);
     arena_auto struct arena *a = arena_create();
     struct job job;
     job_init(&job, in->node, a);
@@ -57,7 +57,7 @@ void inbound_start(struct inbound *in)
     if (e)
         log_err(LOG_WARN, "looking for events that wait for their parents", e);
     job_finish(&job);
-    room_work_start(in->gaps, GAP_THREADS);
+    room_work_start(in->gaps);
 }
 
 void inbound_stop(struct inbound *in)

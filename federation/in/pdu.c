@@ -1,13 +1,13 @@
 #include "federation/in/pdu.h"
 
 #include "base/mem.h"
-#include "base/thread.h"
+#include "federation/federation.h"
+#include "federation/helpers.h"
 #include "federation/keys/keyring.h"
 #include "federation/peer/request.h"
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
 
-#include <pthread.h>
 #include <unistd.h>
 
 /* ---- lists ---- */
@@ -273,38 +273,42 @@ struct share {
     size_t n;
 };
 
-static void *judge_share(void *arg)
+static void pdu_judge_share(struct job *job, void *share)
 {
-    const struct share *s = arg;
+    const struct share *s = share;
     for (size_t i = 0; i < s->n; i++)
         if (s->tasks[i].event)
             pdu_run(&s->tasks[i], with_keys, sizeof with_keys / sizeof *with_keys);
-    return NULL;
 }
 
-enum { THREADS_MAX = 8, SHARE_MIN = 64 };
+enum { JUDGES_MAX = 8, SHARE_MIN = 64 };
 
-/* A verification takes 80 µs: those of a large room are split between the processors. */
-static void judge_all(struct task *tasks, size_t n)
+static int pdu_judges(void)
 {
     long processors = sysconf(_SC_NPROCESSORS_ONLN);
-    size_t threads = processors > THREADS_MAX ? THREADS_MAX
-                     : processors > 0         ? (size_t)processors
-                                              : 1;
-    threads = n / SHARE_MIN < threads ? n / SHARE_MIN : threads;
-    struct share shares[THREADS_MAX];
-    pthread_t ids[THREADS_MAX];
-    size_t started = 0, from = 0;
-    for (; started + 1 < threads; started++) {
-        shares[started] = (struct share){tasks + from, n / threads};
-        if (!thread_start(&ids[started], "fed-judge", judge_share, &shares[started]))
-            break;
-        from += n / threads;
+    return processors > JUDGES_MAX ? JUDGES_MAX : processors > 0 ? (int)processors : 1;
+}
+
+struct helpers *pdu_judges_create(struct node *node)
+{
+    int others = pdu_judges() - 1;
+    return others ? helpers_create(node, "signatures", others) : NULL;
+}
+
+/* A verification takes 80 µs: those of a large room are split between the processors. */
+static void pdu_judge_all(struct job *job, struct task *tasks, size_t n)
+{
+    size_t shares_n = (size_t)pdu_judges(), from = 0;
+    shares_n = n / SHARE_MIN < shares_n ? n / SHARE_MIN : shares_n;
+    shares_n = shares_n ? shares_n : 1;
+    struct share shares[JUDGES_MAX];
+    for (size_t i = 0; i < shares_n; i++) {
+        size_t to = n * (i + 1) / shares_n;
+        shares[i] = (struct share){tasks + from, to - from};
+        from = to;
     }
-    struct share rest = {tasks + from, n - from};
-    judge_share(&rest);
-    for (size_t i = 0; i < started; i++)
-        pthread_join(ids[i], NULL);
+    helpers_run(job->federation->judges, job, pdu_judge_share, shares, sizeof *shares, shares_n,
+                JUDGES_MAX);
 }
 
 const struct err *pdu_read(struct job *job, const struct room_version *v, const char *room_id,
@@ -320,7 +324,7 @@ const struct err *pdu_read(struct job *job, const struct room_version *v, const 
     if (!e)
         e = find_keys(job, tasks, n, keyring_find);
     if (!e)
-        judge_all(tasks, n);
+        pdu_judge_all(job, tasks, n);
     for (size_t i = 0; i < n; i++) {
         if (e)
             event_unref(tasks[i].event);

@@ -28,6 +28,9 @@ static inline bool pdu_is_of_denied_server(const struct pdu *p)
 /* The error for the server that sent the PDU by itself: a wrong signature is not a format error. */
 const struct err *pdu_refusal(const struct pdu *p);
 
+/* Threads that help to verify the signatures of many events; NULL: there is one processor only. */
+struct helpers *pdu_judges_create(struct node *node);
+
 /* All PDUs must have one room version; room_id NULL: any room, else events of other rooms are
  * refused. Missing keys are all fetched at once. Errors are our own failures only. */
 const struct err *pdu_read(struct job *job, const struct room_version *v, const char *room_id,

@@ -1,8 +1,9 @@
-/* Work on rooms in threads of its own, one item for each room and server.
+/* Work on rooms: a kind of work (base/worker/worker.h) with one item for each room and server, on a
+ * pool of its own.
  *
- * It is fair: an item that continues is queued behind all others, and neither a server nor a room
- * gets more than its share of the threads. Failed work is retried with growing pauses, or as soon
- * as an event arrives that it waits for. */
+ * Servers are served in turn, and neither a server nor a room gets more than its share of the
+ * threads. Failed work is retried with growing pauses, or as soon as an event arrives that it waits
+ * for. */
 #ifndef FEDERATION_IN_ROOM_WORK_H
 #define FEDERATION_IN_ROOM_WORK_H
 
@@ -11,8 +12,9 @@
 struct work_item {
     int64_t room;
     const char *server;
-    int attempts;  /* failed in a row */
-    bool is_large; /* returned WORK_LARGE: one such item is done at a time */
+    int attempts;     /* failed in a row */
+    bool is_large;    /* returned WORK_LARGE: one such item is done at a time */
+    int64_t *rest_ms; /* set by room_work_rest() */
 };
 
 enum work_result {
@@ -24,8 +26,8 @@ enum work_result {
 typedef enum work_result work_function(void *ctx, struct job *job, const struct work_item *item);
 
 struct room_work;
-struct room_work *room_work_create(struct node *node, work_function *fn, void *ctx);
-void room_work_start(struct room_work *w, int threads);
+struct room_work *room_work_create(struct node *node, int threads, work_function *fn, void *ctx);
+void room_work_start(struct room_work *w);
 void room_work_stop(struct room_work *w); /* waits for running work */
 void room_work_destroy(struct room_work *w);
 

@@ -201,11 +201,6 @@ void sender_on_return(struct sender *s, void (*fn)(void *of), void *of)
     s->on_return_of = of;
 }
 
-void sender_each_second(struct sender *s, const struct err *(*fn)(struct job *job))
-{
-    s->each_second = fn;
-}
-
 static bool is_backed_off(void *of, const char *server)
 {
     struct sender *s = of;

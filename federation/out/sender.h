@@ -27,8 +27,6 @@ void sender_heard_from(struct sender *s, const char *server);
 /* fn is called when a server in back-off is reachable again. Set before sender_start; it runs with
  * the sender's lock held. */
 void sender_on_return(struct sender *s, void (*fn)(void *of), void *of);
-/* The keeper thread calls fn once a second (late receipts). Set before sender_start. */
-void sender_each_second(struct sender *s, const struct err *(*fn)(struct job *job));
 /* For other requests: those that do not insist wait while the destination is backed off, and the
  * result of each updates the same back-off. */
 struct peer_watch sender_watch(struct sender *s);

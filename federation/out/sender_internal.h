@@ -123,7 +123,6 @@ struct sender {
     int64_t presence_position;   /* presence up to here is marked for sending */
     void (*on_return)(void *of); /* a server is reachable again; may be NULL */
     void *on_return_of;
-    const struct err *(*each_second)(struct job *job); /* may be NULL */
 
     struct destination_list ready, retries; /* retries: those that failed the last time */
     int busy_retries, threads_n;

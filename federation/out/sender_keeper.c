@@ -58,20 +58,6 @@ static void sender_keeper_look(struct sender *s, struct arena *a)
                            sender_keeper_keep(s, a, sender_resolve));
 }
 
-static const struct err *run_each_second(struct sender *s, struct job *job)
-{
-    return s->each_second ? s->each_second(job) : NULL;
-}
-
-/* Work that is done once a second. */
-static void keep_slow(struct sender *s, struct arena *a)
-{
-    sender_keeper_note("marking presence for other servers",
-                       sender_keeper_keep(s, a, sender_spread_presence));
-    sender_keeper_note("setting receipts that arrived early",
-                       sender_keeper_keep(s, a, run_each_second));
-}
-
 void *sender_keep(void *arg)
 {
     struct sender *s = arg;
@@ -93,7 +79,8 @@ void *sender_keep(void *arg)
             last_save = mono_ms();
         }
         if (last_tick >= last_slow + TICK_MS) {
-            keep_slow(s, a);
+            sender_keeper_note("marking presence for other servers",
+                               sender_keeper_keep(s, a, sender_spread_presence));
             last_slow = last_tick;
         }
         lock_take(&s->lock);

@@ -108,7 +108,7 @@ struct guest_watch *guest_watch_create(struct node *node)
 {
     struct guest_watch *g = mem_zalloc(sizeof *g);
     g->node = node;
-    g->tasks = tasks_create(node, 1);
+    g->tasks = tasks_create(node, "fed-guests", 1);
     return g;
 }
 

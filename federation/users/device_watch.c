@@ -4,7 +4,6 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/thread.h"
 #include "federation/federation.h"
 #include "federation/peer/path.h"
 #include "federation/peer/reply.h"
@@ -12,6 +11,7 @@
 #include "matrix/id.h"
 #include "storage/db/feed.h"
 #include "storage/devices/remote_devices.h"
+#include "storage/job_pool.h"
 #include "users/device_changes.h"
 
 #include <sodium.h>
@@ -21,32 +21,26 @@ enum {
     THREADS = 4,
     TIMEOUT_MS = 30 * 1000,
     LEASE_MS = 2 * TIMEOUT_MS, /* longer than a request takes */
-    RETRY_MS = 5 * 1000,       /* after the first failure; doubled after each */
-    RETRY_MAX_MS = 900 * 1000, /* up to this */
-    LOOK_MS = 60 * 1000,       /* how often the database is checked in any case */
+    RETRY_MS = 5 * 1000,
+    LOOK_MS = 60 * 1000, /* how often the database is checked in any case */
     SWEEP_MS = 3600 * 1000,
     SWEEP_PAGE = 500
-};
-
-struct watcher {
-    struct device_watch *watch;
-    pthread_t thread;
-    bool running;
-    char *server; /* being asked; under take_lock */
 };
 
 struct device_watch {
     struct node *node;
     struct lock take_lock; /* held while taking a list, so that no server is asked for two */
-    struct watcher watchers[THREADS];
-    struct lock lock;
-    pthread_cond_t wake;
-    uint64_t pokes; /* under the lock */
-    bool stopping;
-    int64_t sweep_mono_ms; /* when to sweep; under take_lock */
-    int64_t swept_at;      /* log position at the last sweep; under take_lock */
+    struct worker_pool *pool;
+    struct worker_kind *work; /* THREADS items, each of which asks one server at a time */
+    char *servers[THREADS];   /* being asked, by item; under take_lock */
+    int64_t sweep_mono_ms;    /* when to sweep; under take_lock */
+    int64_t swept_at;         /* log position at the last sweep; under take_lock */
     atomic_llong asked, failed;
 };
+
+/* The database has each list's failures and when it is due. */
+static const struct backoff device_watch_backoff = {
+    .first_ms = RETRY_MS, .max_ms = 900 * 1000, .factor = 2, .from_percent = 50, .to_percent = 150};
 
 /* ---- one list ---- */
 
@@ -90,15 +84,6 @@ static const struct err *device_watch_ask(struct job *job, const struct remote_l
     return write_commit(job, w, NULL);
 }
 
-static int64_t device_watch_retry_ms(int failures)
-{
-    int64_t ms = RETRY_MS;
-    for (int i = 0; i < failures && ms < RETRY_MAX_MS; i++)
-        ms *= 2;
-    ms = ms < RETRY_MAX_MS ? ms : RETRY_MAX_MS;
-    return ms / 2 + (int64_t)randombytes_uniform((uint32_t)ms);
-}
-
 /* The stored list is wrong; clients must know that even if the right one is not available yet. */
 static const struct err *device_watch_note_failure(struct job *job, const struct remote_list *l)
 {
@@ -116,7 +101,9 @@ static const struct err *ask_and_note(struct job *job, const struct remote_list 
         return NULL;
     atomic_fetch_add(&w->failed, 1);
     log_debug("the devices of %s are not available: %s", l->user_id, e->text);
-    int64_t ms = device_watch_retry_ms(l->failures), wait_ms = federation_wait_ms(e);
+    int64_t interval = backoff_interval_after(&device_watch_backoff, l->failures);
+    int64_t ms = backoff_wait(&device_watch_backoff, interval, randombytes_random());
+    int64_t wait_ms = federation_wait_ms(e);
     if (!l->failures)
         TRY(device_watch_note_failure(job, l));
     return remote_list_failed(job_tx(job), l->user, now_ms() + (ms > wait_ms ? ms : wait_ms));
@@ -124,27 +111,26 @@ static const struct err *ask_and_note(struct job *job, const struct remote_list 
 
 /* ---- taking a list ---- */
 
-static const struct err *device_watch_take(struct job *job, struct watcher *me,
+static const struct err *device_watch_take(struct job *job, struct device_watch *w, size_t me,
                                            struct remote_list *ret)
 {
-    struct device_watch *w = me->watch;
     const char *busy[THREADS];
     size_t n = 0;
     LOCKED(&w->take_lock);
     for (int i = 0; i < THREADS; i++)
-        if (w->watchers[i].server)
-            busy[n++] = w->watchers[i].server;
+        if (w->servers[i])
+            busy[n++] = w->servers[i];
     TRY(remote_list_take_stale(job_tx(job), now_ms(), now_ms() + LEASE_MS, busy, n, ret));
     if (ret->user)
-        me->server = mem_strdup(ret->server);
+        w->servers[me] = mem_strdup(ret->server);
     return NULL;
 }
 
-static void device_watch_give_back(struct watcher *me)
+static void device_watch_give_back(struct device_watch *w, size_t me)
 {
-    LOCKED(&me->watch->take_lock);
-    free(me->server);
-    me->server = NULL;
+    LOCKED(&w->take_lock);
+    free(w->servers[me]);
+    w->servers[me] = NULL;
 }
 
 /* Lists fetched since the last sweep may belong to a room that is being joined, so they are
@@ -166,65 +152,41 @@ static const struct err *device_watch_sweep(struct job *job, struct device_watch
 }
 
 /* *ret_next: when there will be something to do, in ms from now; 0: at once. */
-static const struct err *device_watch_work(struct job *job, struct watcher *me, int64_t *ret_next)
+static const struct err *device_watch_work(struct job *job, struct device_watch *w, size_t me,
+                                           int64_t *ret_next)
 {
     struct remote_list l;
     int64_t next;
     *ret_next = 0;
-    TRY(device_watch_take(job, me, &l));
+    TRY(device_watch_take(job, w, me, &l));
     if (l.user) {
         const struct err *e = ask_and_note(job, &l);
-        device_watch_give_back(me);
+        device_watch_give_back(w, me);
         return e;
     }
-    TRY(device_watch_sweep(job, me->watch));
+    TRY(device_watch_sweep(job, w));
     TRY(remote_lists_next(job_tx(job), &next));
     int64_t wait = next ? next - now_ms() : LOOK_MS;
     *ret_next = wait < 1000 ? 1000 : wait > LOOK_MS ? LOOK_MS : wait;
     return NULL;
 }
 
-static int64_t work_once(struct watcher *me)
+static enum worker_outcome device_watch_run(void *of, void *thread, struct worker_item *item)
 {
-    arena_auto struct arena *a = arena_create();
-    struct job job;
-    int64_t next;
-    job_init(&job, me->watch->node, a);
-    const struct err *e = device_watch_work(&job, me, &next);
+    const struct err *e = device_watch_work(thread, of, (size_t)item->key.number, &item->wait_ms);
     if (e) {
         log_err(LOG_WARN, "updating other servers' device lists failed; it will be retried", e);
-        next = RETRY_MS;
+        item->wait_ms = RETRY_MS;
     }
-    job_finish(&job);
-    return next;
-}
-
-/* ---- the threads ---- */
-
-static void *device_watch_run(void *arg)
-{
-    struct watcher *me = arg;
-    struct device_watch *w = me->watch;
-    lock_take(&w->lock);
-    while (!w->stopping) {
-        uint64_t pokes = w->pokes;
-        lock_release(&w->lock);
-        int64_t until = work_once(me);
-        until += mono_ms();
-        lock_take(&w->lock);
-        while (!w->stopping && w->pokes == pokes && mono_ms() < until)
-            lock_wait_until(&w->lock, &w->wake, until);
-    }
-    lock_release(&w->lock);
-    return NULL;
+    return WORKER_WAIT;
 }
 
 void device_watch_poke(struct device_watch *w)
 {
-    LOCKED(&w->lock);
-    w->pokes++;
-    pthread_cond_broadcast(&w->wake);
+    worker_hurry_all(w->work);
 }
+
+/* ---- life ---- */
 
 struct device_watch *device_watch_create(struct node *node)
 {
@@ -232,39 +194,32 @@ struct device_watch *device_watch_create(struct node *node)
     w->node = node;
     w->sweep_mono_ms = mono_ms() + SWEEP_MS;
     lock_init(&w->take_lock, RANK_CACHE);
-    lock_init(&w->lock, RANK_LEAF);
-    cond_init(&w->wake);
-    for (int i = 0; i < THREADS; i++)
-        w->watchers[i].watch = w;
+    w->pool = job_pool_create(node, "fed-devices", THREADS);
+    w->work = worker_kind_create(
+        w->pool,
+        &(struct worker_settings){.name = "device lists", .of = w, .run = device_watch_run});
     return w;
 }
 
 void device_watch_start(struct device_watch *w)
 {
+    worker_kind_start(w->work);
     for (int i = 0; i < THREADS; i++)
-        w->watchers[i].running =
-            thread_start(&w->watchers[i].thread, "fed-devices", device_watch_run, &w->watchers[i]);
+        worker_add(w->work, (struct worker_key){.number = i});
 }
 
 void device_watch_stop(struct device_watch *w)
 {
-    if (!w)
-        return;
-    lock_take(&w->lock);
-    w->stopping = true;
-    pthread_cond_broadcast(&w->wake);
-    lock_release(&w->lock);
-    for (int i = 0; i < THREADS; i++)
-        if (w->watchers[i].running)
-            pthread_join(w->watchers[i].thread, NULL);
+    if (w)
+        worker_kind_stop(w->work);
 }
 
 void device_watch_destroy(struct device_watch *w)
 {
     if (!w)
         return;
-    pthread_cond_destroy(&w->wake);
-    lock_finish(&w->lock);
+    worker_kind_destroy(w->work);
+    worker_pool_destroy(w->pool);
     lock_finish(&w->take_lock);
     free(w);
 }

@@ -1,10 +1,8 @@
 #include "rooms/read/search_index.h"
 
-#include "base/clock.h"
-#include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/thread.h"
+#include "base/worker/worker.h"
 #include "rooms/read/erasure.h"
 #include "rooms/read/search_text.h"
 #include "storage/db/feed.h"
@@ -170,22 +168,18 @@ const struct err *search_index_catch_up(struct job *job, int pages)
     return NULL;
 }
 
-/* ---- the thread ---- */
+/* ---- following the log ---- */
 
 struct search_indexer {
     struct node *node;
-    pthread_t thread;
-    bool running;
-    /* Used by the thread only: new entries have our form; all entries have; all names up to
+    struct worker_kind *follows;
+    /* Used by the work only: new entries have our form; all entries have; all names up to
      * names_after are folded. */
     bool adopted, remade, names_folded;
     int64_t names_after;
     bool heard;          /* the feed's thread: there are such events, not settled yet */
     atomic_bool behind;  /* there are events to index */
     atomic_bool forgets; /* erased users are to be forgotten */
-    struct lock lock;
-    pthread_cond_t wake;
-    bool stopping;
 };
 
 void search_indexer_on_changes(void *ctx, const struct change *changes, size_t n)
@@ -209,15 +203,7 @@ void search_indexer_on_settled(void *ctx)
     x->heard = false;
     if (!heard || atomic_exchange(&x->behind, true))
         return;
-    LOCKED(&x->lock);
-    pthread_cond_signal(&x->wake);
-}
-
-static void search_index_wait_locked(struct search_indexer *x, int ms)
-{
-    int64_t until = mono_ms() + ms;
-    while (!x->stopping && mono_ms() < until)
-        lock_wait_until(&x->lock, &x->wake, until);
+    worker_add(x->follows, (struct worker_key){0});
 }
 
 /* Folds display names of profiles that are not folded, or were by an older version. */
@@ -267,70 +253,53 @@ static const struct err *follow_pages(struct search_indexer *x, bool *ret_more)
     return NULL;
 }
 
-/* Returns the time to rest after it. */
-static int search_index_follow(struct search_indexer *x)
+/* It rests after each run, and ends once it is not behind. */
+static enum worker_outcome search_index_follow(void *of, void *thread, struct worker_item *item)
 {
+    struct search_indexer *x = of;
     bool more = true;
-    atomic_store(&x->behind, false);
+    if (!atomic_exchange(&x->behind, false))
+        return WORKER_DONE;
     const struct err *e = follow_pages(x, &more);
-    if (more)
-        atomic_store(&x->behind, true);
     if (e) {
         atomic_store(&x->forgets, true);
-        atomic_store(&x->behind, true);
         log_err(LOG_WARN, "the search index cannot follow the log; it will try again", e);
     }
-    return e ? RETRY_MS : x->remade ? IDLE_MS : REMAKE_MS;
-}
-
-static void *search_index_run(void *arg)
-{
-    struct search_indexer *x = arg;
-    lock_take(&x->lock);
-    while (!x->stopping) {
-        lock_release(&x->lock);
-        int rest = search_index_follow(x);
-        lock_take(&x->lock);
-        search_index_wait_locked(x, rest);
-        while (!x->stopping && !atomic_load(&x->behind))
-            lock_wait(&x->lock, &x->wake);
-    }
-    lock_release(&x->lock);
-    return NULL;
+    if (more || e)
+        atomic_store(&x->behind, true);
+    item->wait_ms = e ? RETRY_MS : x->remade ? IDLE_MS : REMAKE_MS;
+    return WORKER_WAIT;
 }
 
 struct search_indexer *search_indexer_create(struct node *node)
 {
     struct search_indexer *x = mem_zalloc(sizeof *x);
     x->node = node;
-    lock_init(&x->lock, RANK_LEAF);
-    cond_init(&x->wake);
     atomic_init(&x->forgets, true); /* continues what a stop interrupted */
+    atomic_init(&x->behind, true);
+    x->follows = worker_kind_create(
+        node->storage->background,
+        &(struct worker_settings){
+            .name = "search index", .of = x, .run = search_index_follow, .sooner_ms = RETRY_MS});
     return x;
 }
 
 void search_indexer_start(struct search_indexer *x)
 {
-    x->running = thread_start(&x->thread, "search-index", search_index_run, x);
+    worker_kind_start(x->follows);
+    worker_add(x->follows, (struct worker_key){0});
 }
 
 void search_indexer_stop(struct search_indexer *x)
 {
-    if (!x || !x->running)
-        return;
-    lock_take(&x->lock);
-    x->stopping = true;
-    pthread_cond_signal(&x->wake);
-    lock_release(&x->lock);
-    pthread_join(x->thread, NULL);
-    x->running = false;
+    if (x)
+        worker_kind_stop(x->follows);
 }
 
 void search_indexer_destroy(struct search_indexer *x)
 {
     if (!x)
         return;
-    pthread_cond_destroy(&x->wake);
-    lock_finish(&x->lock);
+    worker_kind_destroy(x->follows);
     free(x);
 }

@@ -5,7 +5,7 @@
 #include "base/lock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/thread.h"
+#include "base/worker/worker.h"
 #include "rooms/noted_rooms.h"
 #include "server/account/accounts.h"
 #include "server/account/auth_cache.h"
@@ -21,14 +21,12 @@
 #include "storage/users/one_time_tokens.h"
 #include "storage/users/uia_sessions.h"
 
-#include <pthread.h>
-
 enum {
     AGENT_MAX = 127,   /* bytes stored of a User-Agent */
     SEEN_MAX = 100000, /* pending devices: further ones wait for their next request */
-    FLUSH_MS = 15000,  /* how often the thread stores pending times */
+    FLUSH_MS = 15000,  /* how often pending times are stored */
     HOUSE_FIRST_MS = 60000,
-    HOUSE_MS = 600000,   /* how often it removes expired and old rows */
+    HOUSE_MS = 600000,   /* how often expired and old rows are removed */
     SEEN_AT_ONCE = 1000, /* devices in one statement */
 };
 
@@ -43,14 +41,11 @@ struct auth {
     struct auth_cache *cache;
 
     struct lock lock; /* of the members below; a leaf */
-    pthread_cond_t stop;
-    bool stopping;
     struct note *notes;
     size_t notes_n, notes_cap;
 
-    pthread_t thread;
-    bool running;                    /* the thread */
-    struct push_actions_place swept; /* the thread's own, like the next one: */
+    struct worker_kind *stores, *removes;
+    struct push_actions_place swept; /* used by `removes` only, like the next one: */
     int64_t contents_swept;          /* storage/devices/to_device.h */
 };
 
@@ -111,69 +106,39 @@ static void flush_notes(struct auth *a)
     free(notes);
 }
 
-/* Mostly there is nothing to do. */
-static void part_users(struct auth *a)
+static enum worker_outcome auth_store_notes(void *of, void *thread, struct worker_item *item)
 {
-    arena_auto struct arena *arena = arena_create();
-    struct job job;
-    job_init(&job, a->node, arena);
-    const struct err *e = accounts_part_all(&job);
+    flush_notes(of);
+    const struct err *e = accounts_part_all(thread); /* mostly there is nothing to do */
     if (e)
         log_err(LOG_WARN, "leaving the rooms of deactivated users", e);
-    job_finish(&job);
+    item->wait_ms = FLUSH_MS;
+    return WORKER_WAIT;
 }
 
-static void keep_house(struct auth *a)
+static enum worker_outcome auth_remove_expired(void *of, void *thread, struct worker_item *item)
 {
-    arena_auto struct arena *arena = arena_create();
-    struct job job;
-    job_init(&job, a->node, arena);
-    const struct err *e = one_time_tokens_purge(job_tx(&job));
+    struct auth *a = of;
+    struct job *job = thread;
+    const struct err *e = one_time_tokens_purge(job_tx(job));
     if (!e)
-        e = uia_sessions_purge(job_tx(&job));
+        e = uia_sessions_purge(job_tx(job));
     if (!e)
-        e = retention_sweep(job_tx(&job), now_ms(), &a->swept);
+        e = retention_sweep(job_tx(job), now_ms(), &a->swept);
     if (!e)
-        e = noted_rooms_sweep(&job, now_ms());
+        e = noted_rooms_sweep(job, now_ms());
     if (!e)
-        e = to_device_sweep(job_tx(&job), &a->contents_swept);
+        e = to_device_sweep(job_tx(job), &a->contents_swept);
     if (!e)
-        e = key_backups_sweep(job_tx(&job));
+        e = key_backups_sweep(job_tx(job));
     if (!e)
-        e = remote_media_sweep(&job, NULL);
+        e = remote_media_sweep(job, NULL);
     if (!e)
-        e = thumbnails_sweep(&job);
+        e = thumbnails_sweep(job);
     if (e)
         log_err(LOG_WARN, "removing expired and old rows", e);
-    job_finish(&job);
-}
-
-/* True: stop. */
-static bool rest(struct auth *a)
-{
-    int64_t until = mono_ms() + FLUSH_MS;
-    LOCKED(&a->lock);
-    while (!a->stopping && !lock_wait_until(&a->lock, &a->stop, until))
-        ;
-    return a->stopping;
-}
-
-static void *auth_run(void *arg)
-{
-    struct auth *a = arg;
-    int64_t house_at = mono_ms() + HOUSE_FIRST_MS;
-    bool stop;
-    do {
-        stop = rest(a);
-        flush_notes(a);
-        if (!stop)
-            part_users(a);
-        if (!stop && mono_ms() >= house_at) {
-            keep_house(a);
-            house_at = mono_ms() + HOUSE_MS;
-        }
-    } while (!stop);
-    return NULL;
+    item->wait_ms = HOUSE_MS;
+    return WORKER_WAIT;
 }
 
 /* ---- from the log ---- */
@@ -321,14 +286,24 @@ void auth_set_hooks(struct http_hooks *hooks)
 
 /* ---- life ---- */
 
+static struct worker_kind *auth_start(struct auth *a, const char *name, worker_run *run,
+                                      int64_t first_ms)
+{
+    struct worker_kind *k = worker_kind_create(
+        a->node->storage->background, &(struct worker_settings){.name = name, .of = a, .run = run});
+    worker_kind_start(k);
+    worker_add_due(k, (struct worker_key){0}, mono_ms() + first_ms);
+    return k;
+}
+
 struct auth *auth_create(struct node *node)
 {
     struct auth *a = mem_zalloc(sizeof *a);
     a->node = node;
     a->cache = auth_cache_create(node->caches);
     lock_init(&a->lock, RANK_LEAF);
-    cond_init(&a->stop);
-    a->running = thread_start(&a->thread, "auth-sweep", auth_run, a);
+    a->stores = auth_start(a, "last seen", auth_store_notes, FLUSH_MS);
+    a->removes = auth_start(a, "expired rows", auth_remove_expired, HOUSE_FIRST_MS);
     return a;
 }
 
@@ -336,14 +311,10 @@ void auth_destroy(struct auth *a)
 {
     if (!a)
         return;
-    lock_take(&a->lock);
-    a->stopping = true;
-    pthread_cond_signal(&a->stop);
-    lock_release(&a->lock);
-    if (a->running)
-        pthread_join(a->thread, NULL);
+    worker_kind_destroy(a->stores);
+    worker_kind_destroy(a->removes);
+    flush_notes(a);
     auth_cache_destroy(a->cache);
-    pthread_cond_destroy(&a->stop);
     lock_finish(&a->lock);
     free(a->notes);
     free(a);

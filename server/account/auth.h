@@ -15,8 +15,8 @@ struct change;
 
 struct auth;
 
-struct auth *auth_create(struct node *node); /* starts the thread */
-void auth_destroy(struct auth *a);           /* stores pending times; NULL-safe */
+struct auth *auth_create(struct node *node);
+void auth_destroy(struct auth *a); /* stores pending times; NULL-safe */
 void auth_on_changes(void *auth, const struct change *changes,
                      size_t n); /* a listener (storage/db/feed.h) */
 

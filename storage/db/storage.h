@@ -6,11 +6,14 @@
 #include <stdint.h>
 
 struct storage {
-    struct db *db;               /* storage/db/db.h */
-    struct committer *committer; /* storage/db/committer.h */
-    struct feed *feed;           /* storage/db/feed.h */
-    struct epochs *epochs;       /* storage/db/epochs.h */
-    struct intern *intern;       /* storage/db/intern.h */
+    struct worker_pools *pools;     /* of threads for background work: storage/job_pool.h */
+    struct worker_pool *timers;     /* for what never waits: one thread */
+    struct worker_pool *background; /* for what needs the database: its threads have jobs */
+    struct db *db;                  /* storage/db/db.h */
+    struct committer *committer;    /* storage/db/committer.h */
+    struct feed *feed;              /* storage/db/feed.h */
+    struct epochs *epochs;          /* storage/db/epochs.h */
+    struct intern *intern;          /* storage/db/intern.h */
     /* mono_ms() until which the schema need not be checked again. */
     _Atomic int64_t schema_good_until;
 };

@@ -23,6 +23,7 @@
 #include "storage/db/feed.h"
 #include "storage/db/intern.h"
 #include "storage/db/write.h"
+#include "storage/job_pool.h"
 #include "users/device_state.h"
 #include "users/filters.h"
 #include "users/message_quota.h"
@@ -129,6 +130,7 @@ static void start(const char *reachable)
     s->storage->feed = feed_create(16, FEED_BYTES, 0);
     s->caches = cache_budget_create(CACHE_BYTES);
     s->storage->epochs = epochs_create();
+    node_pools_create(s);
     s->storage->intern = intern_create(s->storage->db);
     s->server->auth = auth_create(s);
     s->rooms->erasures = erasures_create(s);

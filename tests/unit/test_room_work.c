@@ -39,8 +39,8 @@ static void start_with(work_function *fn)
     runs = 0;
     for (int i = 0; i < 4; i++)
         run_of[i] = 0;
-    work = room_work_create(&node, fn, NULL);
-    room_work_start(work, 2);
+    work = room_work_create(&node, 2, fn, NULL);
+    room_work_start(work);
 }
 
 static void start(void)

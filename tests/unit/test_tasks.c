@@ -25,7 +25,7 @@ static void wait_until(atomic_int *what, int n)
 static struct tasks *start(int threads)
 {
     tries = done = running = most_running = 0;
-    struct tasks *e = tasks_create(&node, threads);
+    struct tasks *e = tasks_create(&node, "test", threads);
     tasks_start(e);
     return e;
 }

@@ -160,7 +160,7 @@ static void test_helpers(void **state)
     struct storage nothing = {0};
     struct node node = {.storage = &nothing};
     arena_auto struct arena *a = arena_create();
-    struct helpers *c = helpers_create(&node, 8);
+    struct helpers *c = helpers_create(&node, "a test", 8);
     struct job job;
     job_init(&job, &node, a);
     for (size_t n = 0; n <= 60; n += 15) {
@@ -205,11 +205,11 @@ static void test_room_work(void **state)
 {
     struct storage nothing = {0};
     struct node node = {.storage = &nothing};
-    struct room_work *w = room_work_create(&node, do_work, NULL);
+    struct room_work *w = room_work_create(&node, 8, do_work, NULL);
     room_work_add(w, 1, "a");
     room_work_add(w, 1, "a"); /* the same */
     assert_int_equal(room_work_waiting(w), 1);
-    room_work_start(w, 8);
+    room_work_start(w);
     await("an item goes on until it is done", &done[1], 3);
     atomic_store(&most_running, 0);
     for (int64_t room = 2; room < 9; room++)

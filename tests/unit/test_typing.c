@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "check.h"
 #include "storage/db/feed.h"
+#include "storage/job_pool.h"
 #include "users/session.h"
 #include "waiting.h"
 
@@ -18,6 +19,7 @@ static struct node node = {.storage = &storage, .users = &own};
 static int set_up(void **state)
 {
     node.storage->feed = feed_create(64, 1 << 20, 0);
+    node_pools_create(&node);
     node.users->sessions = session_table_create(&node);
     node.users->typing = typing_create(&node);
     return 0;
@@ -27,6 +29,7 @@ static int tear_down(void **state)
 {
     typing_destroy(node.users->typing);
     session_table_destroy(node.users->sessions);
+    node_pools_destroy(&node);
     feed_destroy(node.storage->feed);
     return 0;
 }
