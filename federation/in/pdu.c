@@ -307,8 +307,9 @@ static void pdu_judge_all(struct job *job, struct task *tasks, size_t n)
         shares[i] = (struct share){tasks + from, to - from};
         from = to;
     }
-    helpers_run(job->federation->judges, job, pdu_judge_share, shares, sizeof *shares, shares_n,
-                JUDGES_MAX);
+    /* A command has no federation: it judges alone. */
+    struct helpers *judges = job->federation ? job->federation->judges : NULL;
+    helpers_run(judges, job, pdu_judge_share, shares, sizeof *shares, shares_n, JUDGES_MAX);
 }
 
 const struct err *pdu_read(struct job *job, const struct room_version *v, const char *room_id,
