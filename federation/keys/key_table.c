@@ -24,7 +24,7 @@ static void key_table_destroy_server(struct cache_entry *e)
 }
 
 static const struct cache_kind key_kind = {
-    .name = "server_keys", .rank = RANK_LEAF, .share = 16, .destroy = key_table_destroy_server};
+    .name = "server_keys", .rank = RANK_CACHE, .share = 16, .destroy = key_table_destroy_server};
 
 void key_table_init(struct key_table *t, struct cache_budget *b)
 {
@@ -94,7 +94,7 @@ const struct known_key *key_server_find(const struct key_server *s, const char *
 
 void key_server_dropped(struct key_server *s)
 {
-    s->entry.pinned = s->notaries_asked = false;
+    s->entry.pinned = s->is_asked = s->notaries_asked = false;
     free(s->missing_id);
     s->missing_id = NULL;
 }

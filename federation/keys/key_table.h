@@ -17,15 +17,14 @@ struct key_server {
     char *name;
     struct known_key *keys;
     size_t n;
-    bool loaded;             /* from the database */
-    bool notaries_asked;     /* since it was queued, without success */
-    int64_t not_before_mono; /* in the list `later`: when to ask */
-    int64_t give_up_mono;    /* when no request waits for it any more */
-    char *missing_id;        /* the wanted key; NULL: any */
-    int failures;            /* in a row */
-    int64_t asked_mono;      /* when the last request ended */
-    int64_t retry_mono;      /* not to be asked before */
-    struct key_server *next; /* in the queue */
+    bool loaded;          /* from the database */
+    bool is_asked;        /* by a thread: no other one asks it */
+    bool notaries_asked;  /* since it was queued, without success */
+    int64_t give_up_mono; /* when no request waits for it any more */
+    char *missing_id;     /* the wanted key; NULL: any */
+    int failures;         /* in a row */
+    int64_t asked_mono;   /* when the last request ended */
+    int64_t retry_mono;   /* not to be asked before */
 };
 
 struct key_table {

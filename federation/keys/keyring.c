@@ -22,8 +22,8 @@ struct keyring *keyring_create(struct node *node)
     k->arena = arena_create();
     key_table_init(&k->table, node->caches);
     key_settings_read(k->arena, node->config, node->keys, &k->settings);
-    cond_init(&k->queued);
     cond_init(&k->answered);
+    keyring_create_askers(k);
     return k;
 }
 
@@ -32,8 +32,9 @@ void keyring_destroy(struct keyring *k)
     if (!k)
         return;
     keyring_stop(k);
+    keyring_destroy_askers(k);
+    map_finish(&k->unasked);
     key_table_finish(&k->table);
-    pthread_cond_destroy(&k->queued);
     pthread_cond_destroy(&k->answered);
     arena_destroy(k->arena);
     free(k);

@@ -1,14 +1,14 @@
-/* The threads that fetch keys: from each server itself, then from the notaries. If the queue is
- * long, the notaries are first, since one answer has the keys of many servers. */
+/* Fetches keys: from each server itself, then from the notaries. If many servers wait, the notaries
+ * are first, since one answer has the keys of many. Each server is an item of work. */
 #include "base/clock.h"
 #include "base/log.h"
 #include "base/mem.h"
-#include "base/thread.h"
 #include "federation/keys/keyring_internal.h"
 #include "federation/peer/reply.h"
 #include "federation/peer/request.h"
+#include "storage/job_pool.h"
 
-enum { MANY = 8, AT_ONCE_MAX = 50 };
+enum { ASKERS = 32, MANY = 8, AT_ONCE_MAX = 50 };
 
 /* What one thread works on. The entries are not evicted while they are asked. */
 struct task {
@@ -25,77 +25,13 @@ struct task {
 
 /* ---- the queue ---- */
 
-static void put_locked(struct keyring *k, struct key_server *s, bool first)
+static void keyring_askers_put_locked(struct keyring *k, struct key_server *s, bool urgent)
 {
-    s->next = first ? k->first : NULL;
-    if (first || !k->first)
-        k->first = s;
-    else
-        k->last->next = s;
-    if (!s->next)
-        k->last = s;
-    k->queue_n++;
+    s->is_asked = false;
+    if (!s->notaries_asked)
+        map_put(&k->unasked, str_of(s->name), s);
+    worker_add(urgent ? k->urgent : k->others, (struct worker_key){.text = s->name});
 }
-
-static struct key_server *keyring_askers_take_locked(struct keyring *k)
-{
-    struct key_server *s = k->first;
-    k->first = s->next;
-    k->queue_n--;
-    return s;
-}
-
-/* A room may name thousands of dead servers: servers that a later request needs must not be queued
- * behind them. */
-static void drop_late_locked(struct keyring *k)
-{
-    bool dropped = false;
-    for (; k->first && k->first->give_up_mono < mono_ms(); dropped = true)
-        key_server_dropped(keyring_askers_take_locked(k));
-    if (dropped)
-        pthread_cond_broadcast(&k->answered);
-}
-
-/* ---- servers that asked us to wait ---- */
-
-/* The notaries were asked already. Idle threads check when it is due. */
-static void put_later_locked(struct keyring *k, struct key_server *s, int64_t at_mono)
-{
-    s->notaries_asked = true;
-    s->not_before_mono = at_mono;
-    s->next = k->later;
-    k->later = s;
-    pthread_cond_broadcast(&k->queued);
-}
-
-static void keyring_askers_take_due_locked(struct keyring *k)
-{
-    int64_t now = mono_ms();
-    for (struct key_server *s, **at = &k->later; (s = *at);) {
-        if (s->not_before_mono > now) {
-            at = &s->next;
-            continue;
-        }
-        *at = s->next;
-        put_locked(k, s, false);
-        pthread_cond_signal(&k->queued);
-    }
-}
-
-static void wait_for_work_locked(struct keyring *k)
-{
-    int64_t due = INT64_MAX;
-    for (const struct key_server *s = k->later; s; s = s->next)
-        due = s->not_before_mono < due ? s->not_before_mono : due;
-    k->idle_n++;
-    if (k->later)
-        lock_wait_until(&k->table.servers.lock, &k->queued, due);
-    else
-        lock_wait(&k->table.servers.lock, &k->queued);
-    k->idle_n--;
-}
-
-static void *keyring_askers_run(void *arg);
 
 void keyring_ask_locked(struct keyring *k, struct key_server *s, const char *key_id, bool urgent,
                         int64_t until_mono)
@@ -105,25 +41,19 @@ void keyring_ask_locked(struct keyring *k, struct key_server *s, const char *key
     s->entry.pinned = true;
     s->missing_id = mem_strdup(key_id);
     s->give_up_mono = until_mono;
-    put_locked(k, s, urgent);
-    if (k->idle_n < k->queue_n && k->askers_n < KEYRING_ASKERS_MAX &&
-        thread_start(&k->askers[k->askers_n], "fed-keys", keyring_askers_run, k))
-        k->askers_n++;
-    pthread_cond_signal(&k->queued);
+    keyring_askers_put_locked(k, s, urgent);
 }
 
-void keyring_stop(struct keyring *k)
+/* A room may name thousands of dead servers: servers that a later request needs must not be queued
+ * behind them. */
+static bool keyring_askers_drop_late_locked(struct keyring *k, struct key_server *s)
 {
-    if (!k)
-        return;
-    cache_lock(&k->table.servers);
-    k->stopping = true;
-    pthread_cond_broadcast(&k->queued);
+    if (s->give_up_mono >= mono_ms())
+        return false;
+    map_remove(&k->unasked, str_of(s->name));
+    key_server_dropped(s);
     pthread_cond_broadcast(&k->answered);
-    cache_unlock(&k->table.servers);
-    for (size_t i = 0; i < k->askers_n; i++)
-        pthread_join(k->askers[i], NULL);
-    k->askers_n = 0;
+    return true;
 }
 
 /* ---- results ---- */
@@ -209,19 +139,32 @@ static void go(struct task *e)
         ask_notaries(e);
 }
 
-/* ---- the threads ---- */
+/* ---- the work ---- */
 
-static void begin_locked(struct task *e)
+static void keyring_askers_take_locked(struct task *e, struct key_server *s)
+{
+    s->is_asked = true;
+    e->queries[e->n] = (struct key_query){arena_strdup(e->job->arena, s->name),
+                                          arena_strdup(e->job->arena, s->missing_id)};
+    e->servers[e->n++] = s;
+}
+
+/* Takes the server, and with it others, unless it was taken with another one. */
+static void keyring_askers_begin_locked(struct task *e, const char *server)
 {
     struct keyring *k = e->k;
-    e->skip_notaries = k->first->notaries_asked;
-    e->many = k->settings.notaries_n && k->queue_n >= MANY && !k->first->notaries_asked;
-    do {
-        struct key_server *s = keyring_askers_take_locked(k);
-        e->queries[e->n] = (struct key_query){arena_strdup(e->job->arena, s->name),
-                                              arena_strdup(e->job->arena, s->missing_id)};
-        e->servers[e->n++] = s;
-    } while (e->many && k->first && !k->first->notaries_asked && e->n < AT_ONCE_MAX);
+    struct key_server *s = key_table_find(&k->table, server);
+    if (!s || !s->entry.pinned || s->is_asked || keyring_askers_drop_late_locked(k, s))
+        return;
+    e->skip_notaries = s->notaries_asked;
+    e->many = k->settings.notaries_n && k->unasked.n >= MANY && !s->notaries_asked;
+    keyring_askers_take_locked(e, s);
+    for (struct map_slot *o = NULL;
+         e->many && e->n < AT_ONCE_MAX && (o = map_next(&k->unasked, o));)
+        if (o->value != s)
+            keyring_askers_take_locked(e, o->value);
+    for (size_t i = 0; i < e->n; i++)
+        map_remove(&k->unasked, str_of(e->servers[i]->name));
 }
 
 /* Whether it asked us to wait, but for less time than the requests wait for it. */
@@ -231,51 +174,78 @@ static bool is_for_later_locked(const struct task *e, size_t i)
            mono_ms() + e->wait_ms < e->servers[i]->give_up_mono;
 }
 
-static void end_locked(struct task *e)
+static void keyring_askers_end_one_locked(struct task *e, size_t i)
 {
     struct keyring *k = e->k;
-    for (size_t i = 0; i < e->n; i++) {
-        struct key_server *s = e->servers[i];
-        if (is_for_later_locked(e, i)) {
-            put_later_locked(k, s, mono_ms() + e->wait_ms);
-            continue;
-        }
-        s->notaries_asked = e->many && !keyring_askers_is_done_locked(e, i);
-        if (s->notaries_asked) {
-            put_locked(k, s, false);
-            pthread_cond_signal(&k->queued);
-            continue;
-        }
-        *(e->answered[i] ? &k->answers_n : &k->failures_n) += 1;
-        key_server_asked(s, e->answered[i], e->wait_ms, mono_ms());
+    struct key_server *s = e->servers[i];
+    s->notaries_asked = e->many && !keyring_askers_is_done_locked(e, i);
+    if (s->notaries_asked) {
+        keyring_askers_put_locked(k, s, false);
+        return;
     }
-    pthread_cond_broadcast(&k->answered);
+    *(e->answered[i] ? &k->answers_n : &k->failures_n) += 1;
+    key_server_asked(s, e->answered[i], e->wait_ms, mono_ms());
 }
 
-static void *keyring_askers_run(void *arg)
+static enum worker_outcome keyring_askers_end_locked(struct task *e, struct worker_item *item)
 {
-    struct keyring *k = arg;
-    struct arena *a = arena_create();
-    cache_lock(&k->table.servers);
-    while (!k->stopping) {
-        keyring_askers_take_due_locked(k);
-        drop_late_locked(k);
-        if (!k->first) {
-            wait_for_work_locked(k);
-            continue;
-        }
-        struct job job;
-        job_init(&job, k->node, a);
-        struct task e = {.k = k, .job = &job};
-        begin_locked(&e);
-        cache_unlock(&k->table.servers);
-        go(&e);
-        job_finish(&job);
-        cache_lock(&k->table.servers);
-        end_locked(&e);
-        arena_reset(a);
+    if (e->n == 1 && is_for_later_locked(e, 0)) {
+        e->servers[0]->notaries_asked = true;
+        e->servers[0]->is_asked = false;
+        item->wait_ms = e->wait_ms;
+        return WORKER_WAIT;
     }
+    for (size_t i = 0; i < e->n; i++)
+        keyring_askers_end_one_locked(e, i);
+    pthread_cond_broadcast(&e->k->answered);
+    return WORKER_DONE;
+}
+
+static enum worker_outcome keyring_askers_run(void *of, void *thread, struct worker_item *item)
+{
+    struct keyring *k = of;
+    struct task e = {.k = k, .job = thread};
+    cache_lock(&k->table.servers);
+    keyring_askers_begin_locked(&e, item->key.text);
     cache_unlock(&k->table.servers);
-    arena_destroy(a);
-    return NULL;
+    if (!e.n)
+        return WORKER_DONE;
+    go(&e);
+    CACHE_LOCKED(&k->table.servers);
+    return keyring_askers_end_locked(&e, item);
+}
+
+/* ---- life ---- */
+
+static struct worker_kind *keyring_askers_create_kind(struct keyring *k, const char *name)
+{
+    struct worker_kind *kind = worker_kind_create(
+        k->pool, &(struct worker_settings){.name = name, .of = k, .run = keyring_askers_run});
+    worker_kind_start(kind);
+    return kind;
+}
+
+void keyring_create_askers(struct keyring *k)
+{
+    k->pool = job_pool_create(k->node, "fed-keys", ASKERS);
+    k->urgent = keyring_askers_create_kind(k, "keys of calling servers");
+    k->others = keyring_askers_create_kind(k, "keys of servers");
+}
+
+void keyring_destroy_askers(struct keyring *k)
+{
+    worker_kind_destroy(k->urgent);
+    worker_kind_destroy(k->others);
+    worker_pool_destroy(k->pool);
+}
+
+void keyring_stop(struct keyring *k)
+{
+    if (!k)
+        return;
+    cache_lock(&k->table.servers);
+    k->stopping = true;
+    pthread_cond_broadcast(&k->answered);
+    cache_unlock(&k->table.servers);
+    worker_pool_stop(k->pool);
 }

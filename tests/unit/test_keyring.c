@@ -23,7 +23,7 @@ static int start(void **state)
     const struct config_override set[] = {
         {"server_name", "test.example"},          {"database", pg_uri()},
         {"federation_domain_whitelist", "*"},     {"ip_range_allowlist", "127.0.0.0/8,::1"},
-        {"federation_verify_certificates", "no"},
+        {"federation_verify_certificates", "no"}, {"trusted_key_servers", "127.0.0.1:100"},
     };
     const struct config *config = NULL;
     buf_auto struct buf problems = {0};
