@@ -40,7 +40,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 import pdus
 from e2ee import SigningKey, b64, canonical
-from federation import Link, authority
+from federation import authority
+from link import Link
 from remote_answers import ROUTES, Refused
 from remote_room import Room, first_events, new_room_id
 from waiting import eventually

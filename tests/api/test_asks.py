@@ -15,7 +15,8 @@ import pytest
 import pdus
 from client import q
 from e2ee import SigningKey, b64, canonical
-from federation import Ministry, listen_at_new_port
+from federation import Ministry
+from link import listen_at_new_port
 from remote import FED, Remote
 from server import run_cli
 from waiting import eventually

@@ -14,7 +14,8 @@ import httpx
 
 from client import Client
 from e2ee import b64
-from federation import Link, authority, numbers
+from federation import authority, numbers
+from link import Link
 from server import as_superuser
 from waiting import eventually
 

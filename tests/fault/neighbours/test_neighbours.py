@@ -13,7 +13,8 @@ import pytest
 
 from attacks import ATTACKS, C, Running
 from client import Client, q
-from federation import Ministry, Network, listen_at_new_port
+from federation import Ministry, Network
+from link import listen_at_new_port
 from remote import Remote
 
 SOURCES = 20
