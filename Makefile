@@ -62,7 +62,7 @@ PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
-.PHONY: help build deps run install test unit api olm clients interop fault neighbours soak fuzz fuzz-replay asan tsan bench \
+.PHONY: help build deps run install test unit api olm clients interop nodes chaos fault neighbours soak fuzz fuzz-replay asan tsan bench \
         schema-objects format format-check compile_commands.json tidy lto coverage check layers words clean
 help: ## list the targets
 	@grep -hE '^[a-z_.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 24
@@ -171,6 +171,14 @@ clients: build ## let real clients use the server
 
 interop: build ## let Synapse, from its package, federate with the server
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) WORKERS=$${WORKERS:-$(shell nproc)} tests/interop/run.sh
+
+# Nothing is tried again: a history that is wrong once is wrong.
+nodes: build ## NODES (3) on one database, killed, paused and cut off, while clients' histories are checked
+	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) AGAIN_MAX=0 tests/pytest.sh nodes -s
+
+chaos: build ## the same for CHAOS_SECONDS (600); CHAOS_SEED, CHAOS_CLIENTS, CHAOS_FAULTS: see tests/nodes/test_chaos.py
+	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) AGAIN_MAX=0 CHAOS_SECONDS=$${CHAOS_SECONDS:-600} \
+	    tests/pytest.sh nodes -s -k chaos
 
 fault: build ## kill, starve and cut off the server under load
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh fault --ignore tests/fault/neighbours

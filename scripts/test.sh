@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs every existing test suite. Each ends with a line `NAME: N passed, N failed`; the last
 # line here is their sum, `N passed, N failed`. Fails when anything failed.
-#   test.sh             all suites but fault, which takes long
+#   test.sh             all suites but nodes and fault, which take long
 #   test.sh unit api    only these
 set -u
 cd "$(dirname "$0")/.."

@@ -9,7 +9,7 @@ name=$1
 shift
 TEST_SCRATCH=$(tests/scratch.sh)
 export TEST_SCRATCH
-AGAIN_MAX=3 # tests
+AGAIN_MAX=${AGAIN_MAX:-3} # tests
 parallel=()
 [ "${WORKERS:-1}" -gt 1 ] && tests/python.sh -c 'import xdist' 2>/dev/null &&
     parallel=(-n "$WORKERS" --dist loadfile)

@@ -2,6 +2,7 @@
 their own settings take `fresh_server`."""
 
 import itertools
+import os
 import signal
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from client import Client
 from federation import Ministry, Network
 from remote import Remote
-from server import Server
+from serving import Server
 
 numbers = itertools.count(1)
 running = []
@@ -21,6 +22,14 @@ TEST_SECONDS = 240
 def pytest_configure(config):
     """On SIGTERM the servers are stopped first."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
+
+
+def pytest_collection_modifyitems(items):
+    """Against several nodes, tests that are about one process are not run."""
+    if os.environ.get("NODES"):
+        import one_process
+
+        one_process.skip(items)
 
 
 @pytest.fixture(autouse=True)

@@ -1,11 +1,10 @@
 """Backups of a server's data, and restoring them."""
 
 import contextlib
-import re
 import shutil
 import subprocess
 
-from server import as_superuser
+from server import as_superuser, metric
 
 
 class Copy:
@@ -32,7 +31,7 @@ def copy_tree(source, target):
 
 def uri_of(server):
     """The URI of a running server's database."""
-    return (server.data / "concorde.lock").read_text().split(" ", 1)[1]
+    return server.database_uri
 
 
 def make_database(uri, name):
@@ -96,5 +95,4 @@ def commits_held(server):
 
 def busy_workers(client, pool="client"):
     """How many requests are being answered."""
-    metrics = client.request("GET", "/metrics").text
-    return int(re.search(r'concorde_http_workers_busy\{pool="%s"\} (\d+)' % pool, metrics)[1])
+    return metric(client.server, 'concorde_http_workers_busy{pool="%s"}' % pool)

@@ -77,9 +77,8 @@ def make_template(directory):
 
 
 def metric(server, name):
-    text = plain.get(server.url + "/metrics").text
-    found = re.search(rf"^{name} (\S+)$", text, re.M)
-    return float(found[1]) if found else 0
+    texts = [plain.get(node.url + "/metrics").text for node in server.nodes]
+    return sum(float(n) for text in texts for n in re.findall(rf"^{name} (\S+)$", text, re.M)[:1])
 
 
 class Server:
@@ -110,6 +109,16 @@ class Server:
     @property
     def url(self):
         return self.addresses[0]
+
+    @property
+    def nodes(self):
+        """Its processes."""
+        return [self]
+
+    @property
+    def database_uri(self):
+        """Of a running server."""
+        return (self.data / "concorde.lock").read_text().split(" ", 1)[1]
 
     def options(self):
         out = ["--data", str(self.data), *self.more]

@@ -6,7 +6,7 @@ import signal
 import pytest
 
 from device import STEP_SECONDS, js_device, nio_device
-from server import Server
+from serving import Server
 
 # Unstable endpoints that a client tries but does not need.
 EXPECTED_UNKNOWN = {

@@ -1,0 +1,34 @@
+"""The tests of tests/api that are not run against a cluster, since they are about one process, by reason: a file, a
+test of it, or a test with some parameters. (What such a test starts with Server of server.py is one process anyway.)"""
+
+import pytest
+
+PROXY = "nginx in front of the nodes answers or changes this itself"
+METRICS = "reads the metrics, or counts the requests, of one process"
+RATES = "expects the exact count of a limit"
+EMBEDDED = "is about the embedded PostgreSQL or its data directory"
+COMMANDS = "is about the commands and the start of one process"
+
+REASONS = {
+    "test_proxy.py": PROXY,
+    "test_http_errors.py": PROXY,
+    "test_hardening.py": COMMANDS,
+    "test_cli.py": COMMANDS,
+    "test_config_errors.py": COMMANDS,
+    "test_serve.py": COMMANDS,
+    "test_pooling.py": EMBEDDED,
+    "test_restore.py": EMBEDDED,
+    "test_epochs.py": EMBEDDED,
+}
+
+
+def reason(name):
+    """name: of a test, as in `test_sync.py::test_one[parameter]`."""
+    file, _, test = name.rpartition("/")[2].partition("::")
+    return REASONS.get(file) or REASONS.get(f"{file}::{test.partition('[')[0]}") or REASONS.get(f"{file}::{test}")
+
+
+def skip(items):
+    for item in items:
+        if why := reason(item.nodeid):
+            item.add_marker(pytest.mark.skip(reason=f"not of several nodes: {why}"))
