@@ -20,6 +20,7 @@
 #include "federation/tasks.h"
 #include "federation/users/device_watch.h"
 #include "http/client/client.h"
+#include "storage/job_pool.h"
 
 enum { KEY_ASKERS = 16, TASK_THREADS = 4, RECEIPTS_MS = 1000 };
 
@@ -46,7 +47,7 @@ static const struct err *create_http(const struct node *node, struct http_client
 /* Called when a server that was unreachable is back. */
 static void hurry_tasks(void *tasks)
 {
-    tasks_hurry(tasks);
+    worker_pool_hurry(tasks);
 }
 
 static enum worker_outcome retry_receipts(void *of, void *thread, struct worker_item *item)
@@ -65,12 +66,32 @@ static void start_receipts(struct federation *f)
     worker_add(f->receipts, (struct worker_key){0});
 }
 
-/* As tasks, so that they are retried while the database is down. */
-static void start_tasks(struct tasks *t)
+static void create_tasks(struct federation *f)
 {
-    tasks_add(t, resync_find_interrupted, "finding interrupted joins", 0, 0);
-    tasks_add(t, leave_find_interrupted, "finding interrupted leaves", 0, 0);
-    tasks_start(t);
+    static const struct task_kind resyncs = {"completing a room's state", resync_task};
+    static const struct task_kind leaves = {"sending a leave to other servers", leave_task};
+    static const struct task_kind early = {"processing events that arrived during a join",
+                                           inbound_take_early_again};
+    f->tasks = job_pool_create(f->node, "fed-tasks", TASK_THREADS);
+    f->resyncs = task_kind_create(f->tasks, &resyncs);
+    f->leaves = task_kind_create(f->tasks, &leaves);
+    f->early_again = task_kind_create(f->tasks, &early);
+    sender_on_return(f->sender, hurry_tasks, f->tasks);
+}
+
+static void start_tasks(struct federation *f)
+{
+    task_add(f->resyncs, 0, 0);
+    task_add(f->leaves, 0, 0);
+    worker_pool_start(f->tasks);
+}
+
+static void destroy_tasks(struct federation *f)
+{
+    worker_kind_destroy(f->resyncs);
+    worker_kind_destroy(f->leaves);
+    worker_kind_destroy(f->early_again);
+    worker_pool_destroy(f->tasks);
 }
 
 /* In the order of their dependencies. */
@@ -88,8 +109,7 @@ static const struct err *create_all(struct federation *f)
     f->device_watch = device_watch_create(s);
     f->joins = keyed_lock_create();
     f->early_pdus = early_pdus_create();
-    f->tasks = tasks_create(s, "fed-tasks", TASK_THREADS);
-    sender_on_return(f->sender, hurry_tasks, f->tasks);
+    create_tasks(f);
     f->late_receipts = late_receipts_create();
     f->receipts = worker_kind_create(
         s->storage->background,
@@ -118,7 +138,7 @@ void federation_start(struct federation *f)
     device_watch_start(f->device_watch);
     sender_start(f->sender);
     start_receipts(f);
-    start_tasks(f->tasks);
+    start_tasks(f);
     guest_watch_start(f->guest_watch);
 }
 
@@ -141,7 +161,7 @@ void federation_stop(struct federation *f)
     device_watch_stop(f->device_watch);
     inbound_stop(f->inbound);
     worker_kind_stop(f->receipts);
-    tasks_stop(f->tasks);
+    worker_pool_stop(f->tasks);
     guest_watch_stop(f->guest_watch);
 }
 
@@ -153,7 +173,7 @@ void federation_destroy(struct federation *f)
     helpers_destroy(f->judges);
     guest_watch_destroy(f->guest_watch);
     worker_kind_destroy(f->receipts);
-    tasks_destroy(f->tasks);
+    destroy_tasks(f);
     keyed_lock_destroy(f->joins);
     early_pdus_destroy(f->early_pdus);
     late_receipts_destroy(f->late_receipts);

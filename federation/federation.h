@@ -27,8 +27,9 @@ struct federation {
         *device_watch;          /* federation/users/device_watch.h: stale lists of remote devices */
     struct helpers *key_askers; /* federation/helpers.h: for federation/users/remote_keys.h */
     struct helpers *judges;     /* for the signatures of many events; NULL: one processor */
-    struct tasks *tasks;        /* federation/tasks.h: work that is retried until it is done */
-    struct guest_watch *guest_watch;     /* federation/rooms/guests.h */
+    struct worker_pool *tasks;  /* federation/tasks.h: work that is retried until it is done */
+    struct worker_kind *resyncs, *leaves, *early_again; /* its kinds */
+    struct guest_watch *guest_watch;                    /* federation/rooms/guests.h */
     struct keyed_lock *joins;            /* federation/keyed_lock.h: one join of a room at a time */
     struct late_receipts *late_receipts; /* federation/in/late_receipts.h: for events to come */
     struct worker_kind *receipts;        /* retries them */

@@ -1,27 +1,25 @@
-/* Tasks: work with other servers that must succeed eventually. Each function is a kind of work
- * (base/worker/worker.h) on a pool of their own: tried at once, then again with growing pauses. The
- * database has what a task needs to know: after a restart its owner adds it again. */
+/* Tasks: work with other servers that must succeed eventually. Each is an item of a kind of work
+ * (base/worker/worker.h): tried at once, then again with growing pauses. The database has what a
+ * task needs to know: at start, the task 0, 0 of a kind adds those that a restart interrupted. */
 #ifndef FEDERATION_TASKS_H
 #define FEDERATION_TASKS_H
 
+#include "base/worker/worker.h"
 #include "storage/db/job.h"
 
-struct tasks;
-
-/* *ret_done: nothing is left to do. Otherwise, and after an error, it is retried later. */
+/* a, b: the numbers of the key. *ret_done: nothing is left to do. Otherwise, and after an error, it
+ * is retried later. */
 typedef const struct err *task_fn(struct job *job, int64_t a, int64_t b, bool *ret_done);
 
-/* name: of the threads. */
-struct tasks *tasks_create(struct node *node, const char *name, int threads);
-void tasks_start(struct tasks *e);
-void tasks_stop(struct tasks *e);    /* waits for running tasks */
-void tasks_destroy(struct tasks *e); /* NULL-safe */
+struct task_kind {
+    const char *what; /* for the log and the metrics */
+    task_fn *run;
+    int at_once_max; /* 0: any number */
+};
 
-/* what: for the log and the metrics, one for each function. A task that is already added becomes
- * due at once. */
-void tasks_add(struct tasks *e, task_fn *run, const char *what, int64_t a, int64_t b);
-/* Makes every task due at once. */
-void tasks_hurry(struct tasks *e);
-bool tasks_are_stopping(struct tasks *e);
+/* The pool is one of storage/job_pool.h; t is borrowed. */
+struct worker_kind *task_kind_create(struct worker_pool *p, const struct task_kind *t);
+/* Tried at once, also if it waits for its next try. */
+void task_add(struct worker_kind *k, int64_t a, int64_t b);
 
 #endif

@@ -189,11 +189,23 @@ void worker_hurry(struct worker_kind *k, struct worker_key key)
         worker_hurry_locked(e);
 }
 
+static void worker_hurry_all_locked(struct worker_kind *k)
+{
+    for (struct map_slot *s = NULL; (s = map_next(&k->entries, s));)
+        worker_hurry_locked(s->value);
+}
+
 void worker_hurry_all(struct worker_kind *k)
 {
     LOCKED(&k->pool->lock);
-    for (struct map_slot *s = NULL; (s = map_next(&k->entries, s));)
-        worker_hurry_locked(s->value);
+    worker_hurry_all_locked(k);
+}
+
+void worker_pool_hurry(struct worker_pool *p)
+{
+    LOCKED(&p->lock);
+    for (struct worker_link *l = p->kinds.next; l != &p->kinds; l = l->next)
+        worker_hurry_all_locked((struct worker_kind *)l);
 }
 
 size_t worker_items(struct worker_kind *k)
@@ -317,12 +329,24 @@ struct worker_kind *worker_kind_create(struct worker_pool *p, const struct worke
     return k;
 }
 
-void worker_kind_start(struct worker_kind *k)
+static void worker_start_locked(struct worker_kind *k)
 {
-    LOCKED(&k->pool->lock);
     k->started = true;
     for (size_t i = 0; i < k->ready_n && i < (size_t)k->pool->s.threads; i++)
         worker_wake_one_locked(k->pool);
+}
+
+void worker_kind_start(struct worker_kind *k)
+{
+    LOCKED(&k->pool->lock);
+    worker_start_locked(k);
+}
+
+void worker_pool_start(struct worker_pool *p)
+{
+    LOCKED(&p->lock);
+    for (struct worker_link *l = p->kinds.next; l != &p->kinds; l = l->next)
+        worker_start_locked((struct worker_kind *)l);
 }
 
 bool worker_is_stopping(struct worker_kind *k)

@@ -40,7 +40,10 @@ struct worker_pool;
 /* all: NULL: not in the metrics. The settings are copied, the name is borrowed. */
 struct worker_pool *worker_pool_create(struct worker_pools *all,
                                        const struct worker_pool_settings *s);
-/* Stops all its kinds, as worker_kind_stop() does. */
+/* Does the same with all its kinds as worker_kind_start(), worker_hurry_all(), worker_kind_stop().
+ */
+void worker_pool_start(struct worker_pool *p);
+void worker_pool_hurry(struct worker_pool *p);
 void worker_pool_stop(struct worker_pool *p);
 /* Ends the threads; waits. After its kinds were destroyed. NULL-safe. */
 void worker_pool_destroy(struct worker_pool *p);

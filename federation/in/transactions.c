@@ -439,8 +439,7 @@ void inbound_take_early(struct job *job, const char *room_id)
     size_t n;
     const struct early_pdu *pdus = early_pdus_take(f->early_pdus, job->arena, room_id, &n);
     if (take_early(job, room_id, pdus, n))
-        tasks_add(f->tasks, inbound_take_early_again,
-                  "processing events that arrived during a join", 0, 0);
+        task_add(f->early_again, 0, 0);
 }
 
 const struct err *inbound_take_early_again(struct job *job, int64_t unused_a, int64_t unused_b,

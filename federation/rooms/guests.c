@@ -58,33 +58,36 @@ const struct err *federation_join_as_guest(struct job *job, const char *room_id,
 
 struct guest_watch {
     struct node *node;
-    struct tasks *tasks;
+    struct worker_kind *work;
 };
 
-static const struct err *look_at_room(struct job *job, int64_t id, int64_t unused, bool *ret_done)
+static const struct err *look_at_room(struct job *job, int64_t id)
 {
     struct room *room;
-    *ret_done = true;
     TRY(room_get_by_id(job, id, &room));
     return room && room_is_resident(room) ? guests_remove(job, room) : NULL;
 }
 
 static void watch_room(struct guest_watch *g, int64_t room)
 {
-    tasks_add(g->tasks, look_at_room, "removing guests", room, 0);
+    task_add(g->work, room, 0);
 }
 
 /* For access that was revoked while the server was stopped, or just before. */
-static const struct err *look_at_all(struct job *job, int64_t unused_a, int64_t unused_b,
-                                     bool *ret_done)
+static const struct err *look_at_all(struct job *job)
 {
     const int64_t *rooms;
     size_t n;
     TRY(members_rooms_with_guests(job_tx(job), &rooms, &n));
     for (size_t i = 0; i < n; i++)
         watch_room(job->federation->guest_watch, rooms[i]);
-    *ret_done = true;
     return NULL;
+}
+
+static const struct err *guests_task(struct job *job, int64_t room, int64_t unused, bool *ret_done)
+{
+    *ret_done = true;
+    return room ? look_at_room(job, room) : look_at_all(job);
 }
 
 static bool may_revoke(const struct guest_watch *g, const struct change *c)
@@ -106,28 +109,29 @@ void guest_watch_on_changes(void *ctx, const struct change *changes, size_t n)
 
 struct guest_watch *guest_watch_create(struct node *node)
 {
+    static const struct task_kind kind = {"removing guests", guests_task, .at_once_max = 1};
     struct guest_watch *g = mem_zalloc(sizeof *g);
     g->node = node;
-    g->tasks = tasks_create(node, "fed-guests", 1);
+    g->work = task_kind_create(node->storage->background, &kind);
     return g;
 }
 
 void guest_watch_start(struct guest_watch *g)
 {
-    tasks_add(g->tasks, look_at_all, "looking for guests who must leave", 0, 0);
-    tasks_start(g->tasks);
+    task_add(g->work, 0, 0);
+    worker_kind_start(g->work);
 }
 
 void guest_watch_stop(struct guest_watch *g)
 {
     if (g)
-        tasks_stop(g->tasks);
+        worker_kind_stop(g->work);
 }
 
 void guest_watch_destroy(struct guest_watch *g)
 {
     if (!g)
         return;
-    tasks_destroy(g->tasks);
+    worker_kind_destroy(g->work);
     free(g);
 }

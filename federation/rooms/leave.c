@@ -204,17 +204,21 @@ static const struct err *leave_send_task(struct job *job, int64_t room_id, int64
 
 static void leave_send_later(struct federation *f, int64_t room, int64_t user)
 {
-    tasks_add(f->tasks, leave_send_task, "sending a leave to other servers", room, user);
+    task_add(f->leaves, room, user);
 }
 
-const struct err *leave_find_interrupted(struct job *job, int64_t unused_a, int64_t unused_b,
-                                         bool *ret_done)
+static const struct err *leave_find_interrupted(struct job *job)
 {
     const struct pending_leave *leaves;
     size_t n;
     TRY(pending_leaves_list(job_tx(job), &leaves, &n));
     for (size_t i = 0; i < n; i++)
         leave_send_later(job->federation, leaves[i].room, leaves[i].user);
-    *ret_done = true;
     return NULL;
+}
+
+const struct err *leave_task(struct job *job, int64_t room, int64_t user, bool *ret_done)
+{
+    *ret_done = true;
+    return room ? leave_send_task(job, room, user, ret_done) : leave_find_interrupted(job);
 }

@@ -8,8 +8,8 @@
 #include "rooms/room.h"
 #include "rooms/write/append.h"
 
-/* At start: adds a task for every stored leave. */
-task_fn leave_find_interrupted;
+/* Of a room and a user; 0, 0: adds one for every stored leave. */
+task_fn leave_task;
 
 /* Rejects an invite or withdraws a knock. If no server is reachable, the user leaves the room
  * anyway, and the leave is sent later. */

@@ -53,7 +53,7 @@ static const struct err *complete_from(struct job *job, const struct partial_roo
 }
 
 /* Asks the resident server of our join first, then the others that it named. */
-static const struct err *complete_room(struct job *job, int64_t id, int64_t unused, bool *ret_done)
+static const struct err *complete_room(struct job *job, int64_t id, bool *ret_done)
 {
     const struct partial_room *p;
     struct room *room;
@@ -67,7 +67,7 @@ static const struct err *complete_room(struct job *job, int64_t id, int64_t unus
                                       : err(ERR_NOT_FOUND, "no server of the room is known");
     for (size_t i = 0; e && i < p->servers_n && i < ASK_MAX; i++) {
         const char *server = p->servers[i];
-        if (tasks_are_stopping(job->federation->tasks))
+        if (worker_is_stopping(job->federation->resyncs))
             return e;
         if ((p->resident && strcmp(server, p->resident) == 0) ||
             !federation_may_contact(config, server))
@@ -80,21 +80,25 @@ static const struct err *complete_room(struct job *job, int64_t id, int64_t unus
     return e;
 }
 
-/* ---- what a restart interrupted ---- */
+/* ---- tasks ---- */
 
-const struct err *resync_find_interrupted(struct job *job, int64_t unused_a, int64_t unused_b,
-                                          bool *ret_done)
+static const struct err *resync_find_interrupted(struct job *job)
 {
     const struct partial_room *rooms;
     size_t n;
     TRY(rooms_partial_list(job_tx(job), &rooms, &n));
     for (size_t i = 0; i < n; i++)
         resync_room_later(job->federation, rooms[i].room);
-    *ret_done = true;
     return NULL;
+}
+
+const struct err *resync_task(struct job *job, int64_t room, int64_t unused, bool *ret_done)
+{
+    *ret_done = true;
+    return room ? complete_room(job, room, ret_done) : resync_find_interrupted(job);
 }
 
 void resync_room_later(struct federation *f, int64_t room)
 {
-    tasks_add(f->tasks, complete_room, "completing a room's state", room, 0);
+    task_add(f->resyncs, room, 0);
 }

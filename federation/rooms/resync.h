@@ -8,7 +8,7 @@
 
 /* Call for a room with partial state. */
 void resync_room_later(struct federation *f, int64_t room);
-/* At start: adds a task for every room with partial state. */
-task_fn resync_find_interrupted;
+/* Of a room; 0: adds one for every room with partial state. */
+task_fn resync_task;
 
 #endif

@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "federation/keyed_lock.h"
 #include "federation/tasks.h"
+#include "storage/job_pool.h"
 
 #include <pthread.h>
 #include <setjmp.h>
@@ -22,18 +23,22 @@ static void wait_until(atomic_int *what, int n)
     WAIT_UNTIL(atomic_load(what) >= n);
 }
 
-static struct tasks *start(int threads)
+static struct worker_pool *pool;
+static struct worker_kind *kind;
+
+static void start(int threads, const struct task_kind *t)
 {
     tries = done = running = most_running = 0;
-    struct tasks *e = tasks_create(&node, "test", threads);
-    tasks_start(e);
-    return e;
+    pool = job_pool_create(&node, "test", threads);
+    kind = task_kind_create(pool, t);
+    worker_pool_start(pool);
 }
 
-static void end(struct tasks *e)
+static void end(void)
 {
-    tasks_stop(e);
-    tasks_destroy(e);
+    worker_pool_stop(pool);
+    worker_kind_destroy(kind);
+    worker_pool_destroy(pool);
 }
 
 static const struct err *second_time(struct job *job, int64_t a, int64_t b, bool *ret_done)
@@ -47,20 +52,22 @@ static const struct err *second_time(struct job *job, int64_t a, int64_t b, bool
     return NULL;
 }
 
+static const struct task_kind done_the_second_time = {"a test", second_time};
+
 static void test_tried_again_until_done(void **state)
 {
-    struct tasks *e = start(1);
-    tasks_add(e, second_time, "a test", 7, 8);
+    start(1, &done_the_second_time);
+    task_add(kind, 7, 8);
     wait_until(&tries, 1);
     clock_advance(1900);
     wait_some_rounds();
     assert_int_equal(atomic_load(&tries), 1); /* it waits before the next try ... */
-    tasks_hurry(e);                           /* ... unless it is hurried */
+    worker_pool_hurry(pool);                  /* ... unless it is hurried */
     wait_until(&done, 1);
     clock_advance(3600 * 1000);
     wait_some_rounds();
     assert_int_equal(atomic_load(&tries), 2); /* a finished task is removed */
-    end(e);
+    end();
 }
 
 static const struct err *slow(struct job *job, int64_t a, int64_t b, bool *ret_done)
@@ -76,33 +83,46 @@ static const struct err *slow(struct job *job, int64_t a, int64_t b, bool *ret_d
     return NULL;
 }
 
+static const struct task_kind slow_tasks = {"a test", slow};
+static const struct task_kind slow_tasks_one_by_one = {"a test", slow, .at_once_max = 1};
+
 static void test_several_at_once_but_each_alone(void **state)
 {
-    struct tasks *e = start(4);
+    start(4, &slow_tasks);
     for (int i = 0; i < 8; i++)
-        tasks_add(e, slow, "a test", i, 0);
+        task_add(kind, i, 0);
     wait_until(&done, 8);
     assert_in_range(atomic_load(&most_running), 2, 4);
-    end(e);
-    e = start(4);
+    end();
+    start(4, &slow_tasks);
     for (int i = 0; i < 5; i++) { /* the same one: it runs once more for later calls */
-        tasks_add(e, slow, "a test", 1, 1);
+        task_add(kind, 1, 1);
         wait_briefly();
     }
     wait_until(&done, 2);
     wait_some_rounds();
     assert_int_equal(atomic_load(&done), 2);
     assert_int_equal(atomic_load(&most_running), 1);
-    end(e);
+    end();
+}
+
+static void test_one_at_once(void **state)
+{
+    start(4, &slow_tasks_one_by_one);
+    for (int i = 0; i < 4; i++)
+        task_add(kind, i, 0);
+    wait_until(&done, 4);
+    assert_int_equal(atomic_load(&most_running), 1);
+    end();
 }
 
 static void test_stops_with_work_left(void **state)
 {
-    struct tasks *e = start(2);
+    start(2, &slow_tasks);
     for (int i = 0; i < 100; i++)
-        tasks_add(e, slow, "a test", i, 0);
+        task_add(kind, i, 0);
     wait_until(&running, 1);
-    end(e);
+    end();
     assert_int_equal(atomic_load(&running), 0);
     assert_in_range(atomic_load(&done), 1, 99);
 }
@@ -190,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tried_again_until_done),
         cmocka_unit_test(test_several_at_once_but_each_alone),
+        cmocka_unit_test(test_one_at_once),
         cmocka_unit_test(test_stops_with_work_left),
         cmocka_unit_test(test_one_holder_at_a_time),
         cmocka_unit_test(test_sources_alternate),
