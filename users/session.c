@@ -7,14 +7,15 @@
 
 #include <assert.h>
 
-enum { SENT_SLOTS = 1024, SWEEP_EVERY = 256 };
+enum { SENT_SETS = 128, SENT_OF_A_SET = 8, SWEEP_EVERY = 256 };
 
-/* Which member events a device was sent. A lossy table: after a collision one is sent twice. */
+/* Which member events a device was sent: sets by hash, each with the newest. What a full set drops
+ * is sent twice. */
 struct sent_members {
     int64_t device;
     int64_t since; /* of the newest reply that had any */
     struct sent_members *next;
-    uint64_t slots[SENT_SLOTS];
+    uint64_t sets[SENT_SETS][SENT_OF_A_SET];
 };
 
 /* ---- making and dropping ---- */
@@ -357,6 +358,19 @@ static struct sent_members *sent_of_locked(struct session *s, int64_t device)
     return m;
 }
 
+/* Puts it first in its set; false if it was there. */
+static bool sent_note_locked(struct sent_members *sent, uint64_t hash)
+{
+    uint64_t *set = sent->sets[hash / 2 % SENT_SETS];
+    size_t i = 0;
+    while (i < SENT_OF_A_SET - 1 && set[i] != hash)
+        i++;
+    bool is_new = set[i] != hash;
+    memmove(set + 1, set, i * sizeof *set);
+    set[0] = hash;
+    return is_new;
+}
+
 bool session_member_is_new(struct session *s, int64_t device, int64_t since, int64_t room,
                            int64_t member, int64_t position)
 {
@@ -364,11 +378,8 @@ bool session_member_is_new(struct session *s, int64_t device, int64_t since, int
     uint64_t hash = hash_bytes(key, sizeof key) | 1;
     LOCKED(&s->lock);
     struct sent_members *sent = sent_of_locked(s, device);
-    uint64_t *slot = &sent->slots[hash / 2 % SENT_SLOTS];
-    bool is_new = *slot != hash;
-    *slot = hash;
     sent->since = since;
-    return is_new;
+    return sent_note_locked(sent, hash);
 }
 
 void session_begin_reply(struct session *s, int64_t device, int64_t since)
@@ -376,7 +387,7 @@ void session_begin_reply(struct session *s, int64_t device, int64_t since)
     LOCKED(&s->lock);
     for (struct sent_members *m = s->sent; m; m = m->next)
         if (m->device == device && since <= m->since)
-            memset(m->slots, 0, sizeof m->slots);
+            memset(m->sets, 0, sizeof m->sets);
 }
 
 void session_forget_room(struct session_table *t, int64_t user, int64_t room)

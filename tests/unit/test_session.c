@@ -254,6 +254,22 @@ static void lazily_loaded_members_are_sent_once(void **state)
     scope_finish(&s);
 }
 
+/* Whatever their hashes are. */
+static void a_few_lazily_loaded_members_are_never_sent_twice(void **state)
+{
+    enum { DEVICES = 300, ROOM = 3, MEMBERS = 8 };
+    struct scope s;
+    scope_init(&s, node_store());
+    struct session *session = open_session(&s.job, &bob);
+    for (int device = 1; device <= DEVICES; device++)
+        for (int turn = 0; turn < 2; turn++)
+            for (int member = 1; member <= MEMBERS; member++)
+                assert_int_equal(
+                    session_member_is_new(session, device, 100, ROOM + device, member, 7),
+                    turn == 0);
+    scope_finish(&s);
+}
+
 /* ---- opening while things change ---- */
 
 struct churn {
@@ -340,6 +356,7 @@ int main(void)
         cmocka_unit_test(changes_of_users_do_not_hide_those_of_rooms),
         cmocka_unit_test(a_reset_wakes_all_sessions_and_reads_anew),
         cmocka_unit_test(lazily_loaded_members_are_sent_once),
+        cmocka_unit_test(a_few_lazily_loaded_members_are_never_sent_twice),
         cmocka_unit_test(no_membership_is_missed_while_loading),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
