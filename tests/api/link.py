@@ -1,6 +1,7 @@
 """A TCP proxy on the loopback address, which a test can cut, delay or slow down."""
 
 import contextlib
+import os
 import select
 import socket
 import struct
@@ -10,17 +11,26 @@ import time
 ports_used = set()
 
 
+def is_port_of_this_process(port):
+    """Each of the processes that share the tests has its own ports. (Linux gives out odd ones.)"""
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", 1))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    return port // 2 % processes == number % processes
+
+
 def listen_at_new_port():
-    """Listens at a port not yet used in this run: servers remember each other's keys by name."""
+    """Listens at a port not yet used in this run: servers remember each other's keys by name, and
+    connect again to those that have gone."""
     passed_over = []
     while True:
         listener = socket.create_server(("127.0.0.1", 0), backlog=200)
-        if listener.getsockname()[1] not in ports_used:
+        port = listener.getsockname()[1]
+        if port not in ports_used and is_port_of_this_process(port):
             break
         passed_over.append(listener)
     for other in passed_over:
         other.close()
-    ports_used.add(listener.getsockname()[1])
+    ports_used.add(port)
     return listener
 
 
