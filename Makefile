@@ -138,9 +138,11 @@ $(BUILD)/unit/%: tests/unit/%.c $(BUILD)/libconcorde.a $(BUILD)/flags
 	@echo "  LD $@"
 	@$(CCACHE) $(CC) $(CPPFLAGS) $(ALL_CFLAGS) -Itests/unit -MMD -MP -MT $@ -c $< -o $@.o
 	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $@.o $(WHOLE) $(BUILD)/libconcorde.a $(LDLIBS) -lcmocka
-# This test changes something while these functions run.
+# These tests change something while these functions run.
 $(BUILD)/unit/test_room_races: LDFLAGS += $(foreach f,room_cache_list_new room_load room_state_members \
 	room_summaries_read,-Wl,--wrap=$(f))
+$(BUILD)/unit/test_own_rules: LDFLAGS += $(foreach f,room_cache_list_new room_load members_have_own_rules,\
+	-Wl,--wrap=$(f))
 # This test must see every registered statement, also those that it does not refer to.
 $(BUILD)/unit/test_sql: WHOLE := $(filter $(BUILD)/obj/storage/%,$(LIB_OBJ))
 

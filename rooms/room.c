@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "rooms/ahead.h"
 #include "rooms/names.h"
+#include "rooms/room_cache.h"
+#include "rooms/rooms.h"
 #include "storage/db/intern.h"
 #include "storage/rooms/events.h"
 #include "storage/rooms/partial_rooms.h"
@@ -273,6 +275,7 @@ const struct err *room_load(struct job *job, int64_t id, struct room **ret)
         return NULL;
     }
     struct room *r = room_create_unlisted(id, h->room_id, h->room_version);
+    r->rules_seen = room_cache_rules_position(job->rooms->cache);
     load_head(job, r, h);
     const struct err *e = rooms_room_load_members(job, r);
     if (!e)

@@ -73,6 +73,7 @@ struct room {
     struct map servers; /* server name -> struct room_server: servers with joined members */
     int64_t *own_rules; /* users.id of joined local members with push rules of their own */
     size_t own_rules_n, own_rules_cap;
+    int64_t rules_seen; /* follows changes of push rules up to here (rooms/own_rules.h) */
 
     size_t state_bytes;       /* of the state in memory */
     atomic_size_t bytes;      /* of all this, about */

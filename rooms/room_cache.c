@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "matrix/id.h"
 #include "rooms/ahead.h"
+#include "rooms/own_rules.h"
 #include "rooms/recent_rules.h"
 #include "storage/db/intern.h"
 #include "storage/rooms/events.h"
@@ -60,18 +61,11 @@ static void room_cache_add_locked(struct job *job, struct room_cache *c, struct 
     cache_hold_locked(&c->cache, job->arena, &r->entry);
 }
 
-static void set_own_rules(void *room, int64_t user)
-{
-    room_set_own_rules_locked(room, user, true);
-}
-
-/* Were changes published while the room was read? Changes of push rules are applied here instead,
- * since they are so frequent that no room might ever be loaded. */
+/* Were changes published while the room was read? Changes of push rules are followed later. */
 static bool is_outdated_locked(struct room_cache *c, struct room *r, int64_t before)
 {
     return feed_room_position(c->node->storage->feed, r->id) > before ||
-           !feed_covers(c->node->storage->feed, before) ||
-           !recent_rules_each(&c->rules, before, set_own_rules, r);
+           !feed_covers(c->node->storage->feed, before);
 }
 
 static struct room *room_cache_insert_locked(struct job *job, struct room_cache *c, struct room *r,
@@ -219,22 +213,20 @@ static void room_cache_apply_member_locked(struct room_cache *c, struct room *r,
     const char *user_id;
     if (intern_name(c->node->storage->intern, INTERN_USER, user, &user_id))
         return;
-    const struct room_member *before = map_get_int(&r->members, user);
     const json_t *content = event_content(e);
     bool is_end = change_ends_state(change);
-    const struct room_member *ahead = ahead_member_locked(r, user);
-    room_put_member_locked(r, &(struct room_member){
-                                  .user = user,
-                                  .user_id = user_id,
-                                  .position = change->position,
-                                  .event = change_state_position(change),
-                                  .membership = is_end ? MEMBERSHIP_NONE : event_membership(e),
-                                  .is_local = id_is_local(c->node, user_id),
-                                  .has_own_rules = change->local.has_own_rules ||
-                                                   (before && before->has_own_rules) ||
-                                                   (ahead && ahead->has_own_rules) ||
-                                                   recent_rules_has(&c->rules, user),
-                              });
+    const struct room_member member = {
+        .user = user,
+        .user_id = user_id,
+        .position = change->position,
+        .event = change_state_position(change),
+        .membership = is_end ? MEMBERSHIP_NONE : event_membership(e),
+        .is_local = id_is_local(c->node, user_id),
+        .has_own_rules = change->local.has_own_rules,
+    };
+    room_put_member_locked(r, &member);
+    if (member.is_local && member.membership == MEMBERSHIP_JOIN)
+        own_rules_go_back_locked(r, change->local.rules_as_of);
     ahead_settle_locked(r, e);
     const struct room_member *now = map_get_int(&r->members, user);
     if (ahead_member_locked(r, user) == now) /* else a newer name is already set */
@@ -287,31 +279,24 @@ static void apply_event(struct room_cache *c, const struct change *change)
     room_give_back(c, r);
 }
 
-/* A user has push rules of their own now: notes that in all rooms they are in. */
-static void apply_push_rules(struct room_cache *c, int64_t user, int64_t position)
-{
-    CACHE_LOCKED(&c->cache);
-    recent_rules_add(&c->rules, user, position);
-    for (struct room *r = cache_next_locked(&c->cache, NULL); r;
-         r = cache_next_locked(&c->cache, &r->entry)) {
-        lock_take(&r->lock);
-        room_set_own_rules_locked(r, user, true);
-        ahead_set_own_rules_locked(r, user);
-        lock_release(&r->lock);
-    }
-}
-
 void room_cache_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct room_cache *c = ctx;
-    if (n == 0)
+    if (n == 0) {
         cache_forget_all(&c->cache);
+        recent_rules_miss(&c->rules, feed_newest(c->node->storage->feed));
+    }
     for (size_t i = 0; i < n; i++) {
         if (changes[i].kind == CHANGE_EVENT || changes[i].kind == CHANGE_STATE)
             apply_event(c, &changes[i]);
         else if (changes[i].kind == CHANGE_ACCOUNT_DATA && changes[i].account_data.is_push_rules)
-            apply_push_rules(c, changes[i].user, changes[i].position);
+            recent_rules_add(&c->rules, changes[i].user, changes[i].position);
     }
+}
+
+struct recent_rules *room_cache_recent_rules(struct room_cache *c)
+{
+    return &c->rules;
 }
 
 int64_t room_cache_rules_position(struct room_cache *c)
@@ -323,7 +308,7 @@ struct room_cache *room_cache_create(struct node *node)
 {
     struct room_cache *c = mem_zalloc(sizeof *c);
     cache_init(&c->cache, node->caches, &room_kind, NULL);
-    recent_rules_init(&c->rules);
+    recent_rules_init(&c->rules, feed_position(node->storage->feed));
     c->node = node;
     return c;
 }

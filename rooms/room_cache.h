@@ -10,6 +10,7 @@ struct room_cache *room_cache_create(struct node *node);
 void room_cache_destroy(struct room_cache *c);
 void room_cache_on_changes(void *cache, const struct change *changes,
                            size_t n); /* a listener (storage/db/feed.h) */
+struct recent_rules *room_cache_recent_rules(struct room_cache *c); /* rooms/recent_rules.h */
 /* The position of the newest change of any user's push rules that the cache has seen: rules that
  * were read stay valid while it does not change. */
 int64_t room_cache_rules_position(struct room_cache *c);

@@ -261,6 +261,7 @@ static const struct err *try_append_new(struct job *job, const struct new_room *
     struct draft d;
     struct room_head head;
     draft_init(&d, job, room, author, write_begin(job));
+    room->rules_seen = d.rules_as_of;
     const struct err *e = build_new_locked(&d, events, n, ret_ids);
     if (e) {
         write_abandon(d.write);

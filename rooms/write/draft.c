@@ -5,6 +5,7 @@
 #include "base/mem.h"
 #include "matrix/id.h"
 #include "rooms/ahead.h"
+#include "rooms/own_rules.h"
 #include "rooms/room_cache.h"
 #include "rooms/room_internal.h"
 #include "rooms/room_quota.h"
@@ -45,6 +46,7 @@ void draft_init(struct draft *d, struct job *job, struct room *room, const struc
         .highlight_total = room->highlight_total,
         .extremities = room->extremities,
         .extremities_n = room->extremities_n,
+        .rules_as_of = room_cache_rules_position(job->rooms->cache),
         /* Versions 1 and 2 need the previous event's bytes, so they wait until it is stored. */
         .changes_state = room->version->event_id == EVENT_ID_GIVEN,
         .is_alone = room->version->event_id == EVENT_ID_GIVEN,
@@ -296,9 +298,11 @@ static const struct err *draft_write_member(struct draft *d, const struct draft_
     bool is_local = id_is_local(d->job->node, e->state_key);
     if (is_local && !stripped.p && (m == MEMBERSHIP_INVITE || m == MEMBERSHIP_KNOCK))
         TRY(stripped_state(d, e, &stripped));
-    if (is_local && m == MEMBERSHIP_JOIN)
+    if (is_local && m == MEMBERSHIP_JOIN) {
+        change->local.rules_as_of = d->rules_as_of;
         TRY(has_own_rules(d, of->wanted ? &of->wanted->rules : &nothing, target,
                           &change->local.has_own_rules));
+    }
     members_write(d->write, d->room->id, target, m, at, event, is_local, stripped);
     *ret = (struct room_member){.user = target,
                                 .membership = m,
@@ -551,4 +555,5 @@ static void apply_from(struct room *r, const struct draft_event *e)
 void draft_apply_state(const struct draft *d)
 {
     apply_from(d->room, d->newest);
+    own_rules_go_back_locked(d->room, d->rules_as_of);
 }

@@ -44,10 +44,11 @@ struct draft {
     int64_t version, depth, notify_total, highlight_total;
     const char **extremities;
     size_t extremities_n;
-    struct str awaited; /* a queued annotation, which must not be sent twice; p NULL: none */
-    int last_state_at;  /* the newest change of state in the write; 0: none */
-    bool changes_state; /* or data cached of it */
-    bool is_alone;      /* nothing can be built on it before it is committed */
+    struct str awaited;  /* a queued annotation, which must not be sent twice; p NULL: none */
+    int64_t rules_as_of; /* what it knows of members' push rules is from then, or later */
+    int last_state_at;   /* the newest change of state in the write; 0: none */
+    bool changes_state;  /* or data cached of it */
+    bool is_alone;       /* nothing can be built on it before it is committed */
 };
 
 void draft_init(struct draft *d, struct job *job, struct room *room, const struct author *author,

@@ -9,6 +9,7 @@
 #include "rooms/account_cache.h"
 #include "rooms/ahead.h"
 #include "rooms/names.h"
+#include "rooms/own_rules.h"
 #include "rooms/room_internal.h"
 #include "storage/db/intern.h"
 #include "storage/users/unread.h"
@@ -314,6 +315,7 @@ static const struct err *ask_own_rules(struct evaluation *v, const struct room_m
 /* Members whose own rules may match such an event. */
 static const struct err *find_own_rules(struct evaluation *v)
 {
+    TRY(own_rules_follow_locked(v->job, v->room));
     for (size_t i = 0; i < v->room->own_rules_n; i++)
         TRY(ask_own_rules(v, ahead_member_locked(v->room, v->room->own_rules[i])));
     if (!v->room->ahead_members.n)

@@ -117,6 +117,7 @@ struct change_local {
     bool resets_room;
     /* EVENT, STATE, of a member: the local user has push rules of their own. In account_data. */
     bool has_own_rules;
+    int64_t rules_as_of; /* that was read when all changes up to this position were stored */
     /* TO_SERVER: the database has a command of the operator. It is in destinations.asked, which has
      * no position: the log has to carry it. */
     bool is_asked;

@@ -56,6 +56,7 @@ static const struct field {
     FIELD(EVENT, ~0u, "redacted_event", local.redacted_event),
     FIELD(BOOL, ~0u, "resets_room", local.resets_room),
     FIELD(BOOL, ~0u, "has_own_rules", local.has_own_rules),
+    FIELD(INT64, ~0u, "rules_as_of", local.rules_as_of),
     FIELD(BOOL, ~0u, "is_asked", local.is_asked),
 };
 enum { FIELDS_N = sizeof fields / sizeof *fields };

@@ -150,6 +150,15 @@ const struct err *members_have_own_rules(struct tx *tx, int64_t user, bool *ret)
     return db_one(tx, &members_have_own_rules_sql, P(INT(user)), NULL, R(BOOL_OUT(ret)));
 }
 
+SQL(members_with_own_rules_sql, "SELECT \"user\" FROM account_data WHERE \"user\" = ANY($1) "
+                                "AND room = 0 AND type = 'm.push_rules'")
+
+const struct err *members_with_own_rules(struct tx *tx, const int64_t *users, size_t n,
+                                         const int64_t **ret, size_t *ret_n)
+{
+    return db_ints(tx, &members_with_own_rules_sql, P(INT_ARRAY(users, n)), ret, ret_n);
+}
+
 SQL(members_stripped_sql, "SELECT stripped FROM room_members WHERE room = $1 AND \"user\" = $2")
 
 const struct err *members_stripped(struct tx *tx, int64_t room, int64_t user, struct str *ret)

@@ -54,5 +54,8 @@ const struct err *members_count_invites(struct tx *tx, int64_t user, const char 
 
 /* Does this local user have push rules that differ from the predefined ones? */
 const struct err *members_have_own_rules(struct tx *tx, int64_t user, bool *ret);
+/* Those of the users that do. */
+const struct err *members_with_own_rules(struct tx *tx, const int64_t *users, size_t n,
+                                         const int64_t **ret, size_t *ret_n);
 
 #endif

@@ -3,6 +3,8 @@
 #define TESTS_NODE_FIXTURE_H
 
 #include "log_fixture.h"
+#include "rooms/ahead.h"
+#include "rooms/own_rules.h"
 #include "rooms/room_cache.h"
 #include "rooms/write/append.h"
 #include "rooms/write/create.h"
@@ -103,6 +105,15 @@ static inline const struct err *set_membership(struct job *job, const char *room
     const char *id;
     struct new_event e = member_event(author->user_id, membership);
     return room_append(job, room_named(job, room_id), author, &e, 1, &id);
+}
+
+/* As an event that is built now sees it. */
+static inline bool member_has_own_rules(struct job *job, struct room *room, int64_t user)
+{
+    LOCKED(&room->lock);
+    pg_must("own rules", own_rules_follow_locked(job, room));
+    const struct room_member *m = ahead_member_locked(room, user);
+    return m && m->has_own_rules;
 }
 
 static inline const struct err *send_text(struct job *job, const char *room_id,

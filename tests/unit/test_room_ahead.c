@@ -284,7 +284,7 @@ static bool joins_with_own_rules(struct job *job, struct known_rules rules)
     struct new_event e = member_event(bob.user_id, "join");
     e.rules = rules;
     NO_ERR(room_append(job, room_named(job, room_id), &bob, &e, 1, &id));
-    return room_member(room_named(job, room_id), bob.user).has_own_rules;
+    return member_has_own_rules(job, room_named(job, room_id), bob.user);
 }
 
 static void known_rules_hold_until_rules_change(void **state)
@@ -326,7 +326,7 @@ static void rules_that_change_before_the_join_count(void **state)
         let_log_go(log);
         join_senders();
         NO_ERR(write_wait(&s.job, rules, NULL));
-        assert_true(room_member(room_named(&s.job, room_id), whose.user).has_own_rules);
+        assert_true(member_has_own_rules(&s.job, room_named(&s.job, room_id), whose.user));
         scope_finish(&s);
     }
 }

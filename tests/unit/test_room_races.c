@@ -5,7 +5,6 @@
 #include "rooms/ahead.h"
 #include "rooms/read/directory.h"
 #include "rooms/read/summary.h"
-#include "rooms/recent_rules.h"
 #include "rooms/room_cache.h"
 #include "rooms/room_internal.h"
 #include "storage/rooms/events.h"
@@ -123,7 +122,7 @@ static void a_new_room_knows_of_rules_that_change_while_it_is_made(void **state)
     const char *room_id = create_public_room(&s.job, &dave, "12");
     struct room *room = room_named(&s.job, room_id);
     assert_int_equal(meanwhile.times, 0);
-    assert_true(room_member(room, dave.user).has_own_rules);
+    assert_true(member_has_own_rules(&s.job, room, dave.user));
     assert_int_equal(room->own_rules_n, 1);
     scope_finish(&s);
 }
@@ -138,28 +137,9 @@ static void a_load_need_not_wait_until_rules_rest(void **state)
     plan(rules_change, 3);
     struct room *room = room_named(&s.job, room_id);
     assert_int_equal(meanwhile.times, 2); /* it was read once */
-    assert_true(room_member(room, bob.user).has_own_rules);
+    assert_true(member_has_own_rules(&s.job, room, bob.user));
     meanwhile.times = 0;
     scope_finish(&s);
-}
-
-static void the_newest_rules_are_remembered(void **state)
-{
-    struct recent_rules r;
-    recent_rules_init(&r);
-    for (int64_t user = 1; user <= 2 * RECENT_RULES_MIN; user++)
-        recent_rules_add(&r, user, 10 + user);
-    assert_true(recent_rules_has(&r, 1)); /* two generations */
-    assert_true(recent_rules_each(&r, 10 + 2 * RECENT_RULES_MIN, NULL, NULL));
-    recent_rules_add(&r, 2 * RECENT_RULES_MIN, 20000); /* known already */
-    assert_true(recent_rules_has(&r, 1));
-    recent_rules_add(&r, 1, 20001);
-    assert_true(recent_rules_has(&r, 1));
-    assert_false(recent_rules_has(&r, RECENT_RULES_MIN));
-    assert_true(recent_rules_has(&r, RECENT_RULES_MIN + 1));
-    assert_int_equal(recent_rules_newest(&r), 20001);
-    assert_false(recent_rules_each(&r, 10 + RECENT_RULES_MIN - 1, NULL, NULL));
-    recent_rules_finish(&r);
 }
 
 /* ---- members ---- */
@@ -282,7 +262,6 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_new_room_knows_of_rules_that_change_while_it_is_made),
         cmocka_unit_test(a_load_need_not_wait_until_rules_rest),
-        cmocka_unit_test(the_newest_rules_are_remembered),
         cmocka_unit_test(a_member_that_changes_while_it_is_read_is_the_new_one),
         cmocka_unit_test(the_directory_rereads_rooms_whose_changes_were_missed),
         cmocka_unit_test(equal_rooms_of_one_timestamp_are_two),
