@@ -1,38 +1,17 @@
 #include "server/node.h"
 
-#include "base/cache.h"
 #include "federation/federation.h"
-#include "rooms/account_cache.h"
-#include "rooms/read/directory.h"
-#include "rooms/read/erasure.h"
 #include "rooms/read/search_index.h"
-#include "rooms/room.h"
-#include "rooms/room_cache.h"
-#include "rooms/rooms.h"
-#include "rooms/state/auth_index.h"
-#include "rooms/write/txn.h"
-#include "server/account/auth.h"
 #include "server/cli/data_dir.h"
-#include "server/media/repo.h"
+#include "server/node_parts.h"
 #include "storage/db/committer.h"
 #include "storage/db/epochs.h"
-#include "storage/db/feed.h"
-#include "storage/db/intern.h"
 #include "storage/db/log.h"
 #include "storage/db/session_check.h"
-#include "storage/db/write.h"
-#include "storage/job_pool.h"
 #include "storage/schema/deployment.h"
 #include "storage/schema/migrate.h"
 #include "storage/schema/schema_check.h"
-#include "users/device_state.h"
-#include "users/filters.h"
-#include "users/message_quota.h"
 #include "users/presence.h"
-#include "users/session.h"
-#include "users/typing.h"
-#include "users/unread.h"
-#include "users/users.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -95,32 +74,9 @@ static const struct err *node_open_log(struct running_node *n, enum node_kind ki
     const struct err *e = log_position(&tx, &position);
     tx_finish(&tx);
     TRY(e);
-    node_pools_create(s);
     size_t bytes = (size_t)s->config->cache_size, of_feed = bytes / FEED_SHARE;
-    s->storage->feed = feed_create(FEED_ENTRIES, of_feed, position);
-    s->caches = cache_budget_create(bytes - of_feed);
-    s->storage->epochs = epochs_create();
-    s->storage->intern = intern_create(s->storage->db);
-    s->server->auth = auth_create(s);
-    s->rooms->erasures = erasures_create(s);
-    s->users->device_states = device_states_create(s->caches);
-    s->users->message_quota = message_quota_create();
-    s->rooms->cache = room_cache_create(s);
-    s->rooms->auth_indexes = auth_indexes_create(s);
-    s->users->sessions = session_table_create(s);
-    s->rooms->directory = directory_create(s);
-    s->rooms->txns = txn_memory_create(s->caches);
-    s->users->filters = filter_cache_create(s->caches);
-    s->rooms->account_cache = account_cache_create(s);
-    s->users->typing = typing_create(s);
-    s->users->unread = unread_cache_create(s);
-    if (s->config->presence_enabled)
-        s->users->presence = presence_create(s);
-    s->rooms->indexer = search_indexer_create(s);
-    s->server->media = media_repo_create();
-    if (kind == NODE_SERVER)
-        TRY(federation_create(s));
-    feed_set_listeners(s->storage->feed, n->listeners, listeners_of(s, n->listeners));
+    const struct node_sizes sizes = {FEED_ENTRIES, of_feed, bytes - of_feed};
+    TRY(node_create_parts(s, &sizes, position, kind == NODE_SERVER, n->listeners));
     const struct committer_settings settings = {.uri = n->uri,
                                                 .feed = s->storage->feed,
                                                 .epochs = s->storage->epochs,
@@ -210,32 +166,8 @@ void node_stop(struct running_node *n)
     federation_stop(s->federation);
     presence_stop(s->users->presence);
     search_indexer_stop(s->rooms->indexer);
-    if (s->storage->committer)
-        committer_stop(s->storage->committer);
-    federation_destroy(s->federation);
-    search_indexer_destroy(s->rooms->indexer);
-    auth_destroy(s->server->auth);
-    erasures_destroy(s->rooms->erasures);
-    presence_destroy(s->users->presence);
-    unread_cache_destroy(s->users->unread);
-    typing_destroy(s->users->typing);
-    account_cache_destroy(s->rooms->account_cache);
-    filter_cache_destroy(s->users->filters);
-    media_repo_destroy(s->server->media);
-    txn_memory_destroy(s->rooms->txns);
-    session_table_destroy(s->users->sessions);
-    directory_destroy(s->rooms->directory);
-    auth_indexes_destroy(s->rooms->auth_indexes);
-    room_cache_destroy(s->rooms->cache);
-    device_states_destroy(s->users->device_states);
-    message_quota_destroy(s->users->message_quota);
-    node_pools_destroy(s);
-    if (s->storage->intern)
-        intern_destroy(s->storage->intern);
-    cache_budget_destroy(s->caches);
-    if (s->storage->feed)
-        feed_destroy(s->storage->feed);
-    epochs_destroy(s->storage->epochs);
+    committer_stop(s->storage->committer);
+    node_destroy_parts(s);
     if (s->storage->db)
         db_close(s->storage->db);
     embedded_stop(n->embedded);

@@ -3,39 +3,18 @@
 #include "server/server.h"
 #include "users/users.h"
 
-#include "base/cache.h"
 #include "empty_db.h"
-#include "federation/federation.h"
 #include "fuzz.h"
 #include "http/internal.h"
-#include "rooms/account_cache.h"
-#include "rooms/read/directory.h"
-#include "rooms/read/erasure.h"
-#include "rooms/room.h"
-#include "rooms/room_cache.h"
-#include "rooms/write/txn.h"
-#include "server/account/auth.h"
-#include "server/listeners.h"
-#include "server/media/repo.h"
+#include "server/node_parts.h"
 #include "server/routes.h"
 #include "storage/db/committer.h"
-#include "storage/db/epochs.h"
-#include "storage/db/feed.h"
-#include "storage/db/intern.h"
-#include "storage/db/write.h"
-#include "storage/job_pool.h"
-#include "users/device_state.h"
-#include "users/filters.h"
-#include "users/message_quota.h"
-#include "users/session.h"
-#include "users/typing.h"
-#include "users/unread.h"
 
 #include <arpa/inet.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
-enum { FEED_BYTES = 1 << 16, CACHE_BYTES = 1 << 22, INPUT_MAX = 1 << 16 };
+enum { FEED_ENTRIES = 16, FEED_BYTES = 1 << 16, CACHE_BYTES = 1 << 22, INPUT_MAX = 1 << 16 };
 
 static struct {
     struct feed_listener listeners[LISTENERS_N];
@@ -116,6 +95,7 @@ static const struct config *make_config(const char *reachable)
 static void start(const char *reachable)
 {
     struct node *s = &whole.node;
+    const struct node_sizes sizes = {FEED_ENTRIES, FEED_BYTES, CACHE_BYTES};
     const char *uri = empty_db_start();
     whole.arena = arena_create();
     log_setup(LOG_ERROR, LOG_TEXT, false);
@@ -127,28 +107,9 @@ static void start(const char *reachable)
                        .server = &whole.server};
     signing_key_make(&whole.keys.current);
     HOLDS(!db_open(uri, 8, &s->storage->db));
-    s->storage->feed = feed_create(16, FEED_BYTES, 0);
-    s->caches = cache_budget_create(CACHE_BYTES);
-    s->storage->epochs = epochs_create();
-    node_pools_create(s);
-    s->storage->intern = intern_create(s->storage->db);
-    s->server->auth = auth_create(s);
-    s->rooms->erasures = erasures_create(s);
-    s->users->device_states = device_states_create(s->caches);
-    s->users->message_quota = message_quota_create();
-    s->rooms->cache = room_cache_create(s);
-    s->users->sessions = session_table_create(s);
-    s->rooms->directory = directory_create(s);
-    s->rooms->txns = txn_memory_create(s->caches);
-    s->users->filters = filter_cache_create(s->caches);
-    s->rooms->account_cache = account_cache_create(s);
-    s->users->typing = typing_create(s);
-    s->users->unread = unread_cache_create(s);
-    s->server->media = media_repo_create();
+    HOLDS(!node_create_parts(s, &sizes, 0, true, whole.listeners));
     const struct committer_settings settings = {
         .uri = uri, .feed = s->storage->feed, .epochs = s->storage->epochs};
-    HOLDS(!federation_create(s));
-    feed_set_listeners(s->storage->feed, whole.listeners, listeners_of(s, whole.listeners));
     HOLDS(!committer_start(&settings, &s->storage->committer));
     whole.http.body_max = whole.http.upload_max = INPUT_MAX;
     whole.http.rate_table = rate_table_create();
