@@ -54,17 +54,9 @@ const struct err *events_find_auth_chain(struct tx *tx, int64_t room, const stru
                                          const char *const *ids, size_t n, size_t limit,
                                          const char *const **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(
+    const char *one;
+    return db_list(
         tx, &events_auth_chain_sql,
         P(INT(room), TEXT_ARRAY(ids, n), BOOL(v->event_id != EVENT_ID_GIVEN), INT((int64_t)limit)),
-        &rows));
-    const char **list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    size_t found = 0;
-    while (rows_next(&rows))
-        list[found++] = arena_strdup(tx->arena, row_text(&rows, 0));
-    rows_finish(&rows);
-    *ret = list;
-    *ret_n = found;
-    return NULL;
+        R(TEXT_OUT(&one)), LIST(one, ret, ret_n));
 }

@@ -179,20 +179,13 @@ static const struct err *relations_read_references(struct tx *tx, struct rows *r
     return NULL;
 }
 
-static void read_threads(struct tx *tx, struct rows *rows, struct children *ret)
+static void read_threads(struct rows *rows, struct children *ret)
 {
-    struct thread_summary *list = arena_alloc_array(tx->arena, (size_t)rows->n + 1, sizeof *list);
-    size_t n = 0;
-    while (rows_next(rows))
-        list[n++] = (struct thread_summary){
-            .root = row_int(rows, 0),
-            .latest = row_int(rows, 1),
-            .count = row_int(rows, 2),
-            .took_part = row_bool(rows, 3),
-        };
-    rows_finish(rows);
-    ret->threads = list;
-    ret->threads_n = n;
+    struct thread_summary one = {0};
+    rows_list(
+        rows,
+        R(INT_OUT(&one.root), INT_OUT(&one.latest), INT_OUT(&one.count), BOOL_OUT(&one.took_part)),
+        LIST(one, &ret->threads, &ret->threads_n));
 }
 
 /* Edits and references of the parents, and a third statement. */
@@ -223,7 +216,7 @@ const struct err *relations_of_parents(struct tx *tx, const struct children_quer
                   P(INT_ARRAY(q->parents, q->parents_n), INT(q->up_to),
                     INT_ARRAY(q->ignored, q->ignored_n), INT(q->user)),
                   ret, &threads));
-    read_threads(tx, &threads, ret);
+    read_threads(&threads, ret);
     return NULL;
 }
 

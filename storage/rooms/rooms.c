@@ -23,15 +23,9 @@ const struct err *rooms_get(struct tx *tx, int64_t id, const struct room_head **
     h->room_version = room_version_find(version);
     if (!h->room_version)
         return err_internal("room %s has unknown version %s", h->room_id, version);
-    struct rows rows;
-    TRY(db_query(tx, &rooms_extremities_sql, P(INT(id)), &rows));
-    struct str *list = arena_alloc_array(tx->arena, (size_t)rows.n + 1, sizeof *list);
-    while (rows_next(&rows)) {
-        struct str bytes = row_bytes(&rows, 0);
-        list[h->extremities_n++] = (struct str){str_dup(tx->arena, bytes), bytes.n};
-    }
-    rows_finish(&rows);
-    h->extremities = list;
+    struct str one;
+    TRY(db_list(tx, &rooms_extremities_sql, P(INT(id)), R(BYTES_OUT(&one)),
+                LIST(one, &h->extremities, &h->extremities_n)));
     *ret = h;
     return NULL;
 }

@@ -59,26 +59,17 @@ const struct err *destinations_add(struct tx *tx, const char *server, int64_t se
     "EXISTS (SELECT FROM federation_set_aside a WHERE a.server = d.server AND a.asked) "           \
     "AS must_resend, " HAS_PENDING
 
-static const struct err *destinations_read_rows(struct rows *rows,
-                                                const struct destination_row **ret, size_t *ret_n)
+static const struct err *destinations_read(struct tx *tx, struct sql *sql, const char *server,
+                                           const struct destination_row **ret, size_t *ret_n)
 {
-    struct destination_row *list =
-        arena_alloc_array(rows->arena, (size_t)rows->n + 1, sizeof *list);
-    for (struct destination_row *d = list; rows_next(rows); d++)
-        *d = (struct destination_row){.server = row_text(rows, 0),
-                                      .sent_position = row_int(rows, 1),
-                                      .failing_since_ts = row_int(rows, 2),
-                                      .retry_at_ts = row_int(rows, 3),
-                                      .retry_interval_ms = row_int(rows, 4),
-                                      .last_success_ts = row_int(rows, 5),
-                                      .last_error = row_text(rows, 6),
-                                      .refusals = (int)row_int(rows, 7),
-                                      .refused_n = row_int(rows, 8),
-                                      .must_resend = row_bool(rows, 9),
-                                      .has_pending = row_bool(rows, 10)};
-    *ret = list;
-    *ret_n = (size_t)rows->n;
-    return NULL;
+    struct destination_row one = {0};
+    return db_list(tx, sql, P(TEXT(server)),
+                   R(TEXT_OUT(&one.server), INT_OUT(&one.sent_position),
+                     INT_OUT(&one.failing_since_ts), INT_OUT(&one.retry_at_ts),
+                     INT_OUT(&one.retry_interval_ms), INT_OUT(&one.last_success_ts),
+                     TEXT_OUT(&one.last_error), ENUM_OUT(&one.refusals), INT_OUT(&one.refused_n),
+                     BOOL_OUT(&one.must_resend), BOOL_OUT(&one.has_pending)),
+                   LIST(one, ret, ret_n));
 }
 
 #define HAS_NO_ROW(name) "NOT EXISTS (SELECT FROM destinations d WHERE d.server = " name ") "
@@ -106,9 +97,7 @@ SQL(destinations_busy_sql,
 const struct err *destinations_busy(struct tx *tx, const char *own,
                                     const struct destination_row **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &destinations_busy_sql, P(TEXT(own)), &rows));
-    return destinations_read_rows(&rows, ret, ret_n);
+    return destinations_read(tx, &destinations_busy_sql, own, ret, ret_n);
 }
 
 SQL(destinations_list_sql, "SELECT " COLUMNS " FROM destinations d "
@@ -117,9 +106,7 @@ SQL(destinations_list_sql, "SELECT " COLUMNS " FROM destinations d "
 const struct err *destinations_list(struct tx *tx, const char *server,
                                     const struct destination_row **ret, size_t *ret_n)
 {
-    struct rows rows;
-    TRY(db_query(tx, &destinations_list_sql, P(TEXT(server)), &rows));
-    return destinations_read_rows(&rows, ret, ret_n);
+    return destinations_read(tx, &destinations_list_sql, server, ret, ret_n);
 }
 
 /* ---- commands of the operator ---- */

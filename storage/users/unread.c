@@ -40,30 +40,14 @@ static struct unread_row read_row(const struct rows *r)
     return (struct unread_row){row_int(r, 0), row_int(r, 1), row_int(r, 2), row_int(r, 3)};
 }
 
-static void unread_read_receipts(struct arena *a, struct rows *rows, struct unread_marks *ret)
-{
-    struct unread_receipt *list = arena_alloc_array(a, (size_t)rows->n + 1, sizeof *list);
-    for (struct unread_receipt *r = list; rows_next(rows); r++)
-        *r = (struct unread_receipt){row_text(rows, 0), row_int(rows, 1)};
-    ret->receipts = list;
-    ret->receipts_n = (size_t)rows->n;
-}
-
-static void read_member_events(struct arena *a, struct rows *rows, struct unread_marks *ret)
-{
-    struct member_event *list = arena_alloc_array(a, (size_t)rows->n + 1, sizeof *list);
-    for (struct member_event *m = list; rows_next(rows); m++)
-        *m = (struct member_event){row_int(rows, 0), row_bytes(rows, 1)};
-    ret->member_events = list;
-    ret->member_events_n = (size_t)rows->n;
-}
-
 const struct err *unread_read_marks(struct tx *tx, int64_t room, int64_t user, const char *user_id,
                                     int64_t until, struct unread_marks *ret)
 {
     const struct db_param at[] = {INT(room), INT(until)}, of_user[] = {INT(room), INT(user)},
                           named[] = {INT(room), TEXT(user_id)};
     struct rows newest, receipts, member_events;
+    struct unread_receipt receipt = {0};
+    struct member_event member_event = {0};
     const struct db_batch_query queries[] = {
         {&unread_totals_at_sql, at, 2, &newest},
         {&unread_receipts_sql, of_user, 2, &receipts},
@@ -73,8 +57,10 @@ const struct err *unread_read_marks(struct tx *tx, int64_t room, int64_t user, c
     *ret = (struct unread_marks){0};
     if (rows_next(&newest))
         ret->newest = read_row(&newest);
-    unread_read_receipts(tx->arena, &receipts, ret);
-    read_member_events(tx->arena, &member_events, ret);
+    rows_list(&receipts, R(TEXT_OUT(&receipt.thread), INT_OUT(&receipt.event)),
+              LIST(receipt, &ret->receipts, &ret->receipts_n));
+    rows_list(&member_events, R(INT_OUT(&member_event.position), BYTES_OUT(&member_event.json)),
+              LIST(member_event, &ret->member_events, &ret->member_events_n));
     return NULL;
 }
 
@@ -122,13 +108,13 @@ SQL(unread_ignored_sql,
                           "AND a.event = e.position "
                           "WHERE NOT e.is_state AND e.sender = ANY($6::bigint[])")
 
-static const struct unread_row *unread_read_rows(struct arena *a, struct rows *rows, size_t *ret_n)
+static void unread_read_rows(struct rows *rows, const struct unread_row **ret, size_t *ret_n)
 {
-    struct unread_row *list = arena_alloc_array(a, (size_t)rows->n + 1, sizeof *list);
-    for (struct unread_row *r = list; rows_next(rows); r++)
-        *r = read_row(rows);
-    *ret_n = (size_t)rows->n;
-    return list;
+    struct unread_row one = {0};
+    rows_list(rows,
+              R(INT_OUT(&one.position), INT_OUT(&one.thread), INT_OUT(&one.notify),
+                INT_OUT(&one.highlight)),
+              LIST(one, ret, ret_n));
 }
 
 const struct err *unread_read_range(struct tx *tx, const struct unread_reader *reader,
@@ -150,11 +136,11 @@ const struct err *unread_read_range(struct tx *tx, const struct unread_reader *r
         {&unread_ignored_sql, of_user, 6, &ignored},
     };
     TRY(db_query_many(tx, queries, reader->ignored_n ? 4 : 3));
-    ret->own = unread_read_rows(tx->arena, &own, &ret->own_n);
-    ret->in_threads = unread_read_rows(tx->arena, &in_threads, &ret->in_threads_n);
-    ret->exceptions = unread_read_rows(tx->arena, &exceptions, &ret->exceptions_n);
+    unread_read_rows(&own, &ret->own, &ret->own_n);
+    unread_read_rows(&in_threads, &ret->in_threads, &ret->in_threads_n);
+    unread_read_rows(&exceptions, &ret->exceptions, &ret->exceptions_n);
     if (reader->ignored_n)
-        ret->ignored = unread_read_rows(tx->arena, &ignored, &ret->ignored_n);
+        unread_read_rows(&ignored, &ret->ignored, &ret->ignored_n);
     return NULL;
 }
 
