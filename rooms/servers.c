@@ -71,7 +71,7 @@ void room_list_servers(struct job *job, struct room *r, const char *const **ret,
     size_t n = 0;
     for (struct map_slot *slot = NULL; (slot = map_next(&r->servers, slot));) {
         const struct room_server *s = slot->value;
-        if (strcmp(s->name, job->config->server_name) != 0)
+        if (!config_is_own_server(job->config, s->name))
             list[n++] = arena_strdup(job->arena, s->name);
     }
     *ret = list;
@@ -87,7 +87,7 @@ bool room_each_server(struct node *node, int64_t room, void (*each)(void *ctx, c
     lock_take(&r->lock);
     for (struct map_slot *slot = NULL; (slot = map_next(&r->servers, slot));) {
         const struct room_server *s = slot->value;
-        if (strcmp(s->name, node->config->server_name) != 0)
+        if (!config_is_own_server(node->config, s->name))
             each(ctx, s->name);
     }
     lock_release(&r->lock);

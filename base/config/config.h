@@ -128,6 +128,11 @@ bool config_is_secret(const char *key);
 void config_complain(const struct config *c, const char *key, struct buf *ret_problems,
                      const char *fmt, ...) PRINTF_LIKE(4, 5);
 bool config_is_set(const struct config *c, const char *key);
+/* Is that the name of this server, and not of another one? */
+static inline bool config_is_own_server(const struct config *c, const char *name)
+{
+    return strcmp(name, c->server_name) == 0;
+}
 
 /* A commented example file: every key with its help and its default. */
 void config_add_example(struct buf *out);

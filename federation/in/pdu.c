@@ -143,7 +143,7 @@ static const struct err *pdu_check_servers(struct task *t)
 {
     const struct config *c = t->job->config;
     for (size_t i = 0; i < t->n; i++)
-        if (strcmp(t->signers[i].server, c->server_name) != 0 &&
+        if (!config_is_own_server(c, t->signers[i].server) &&
             !federation_may_contact(c, t->signers[i].server))
             return err(ERR_FORBIDDEN, "This server does not federate with %.200s",
                        t->signers[i].server);

@@ -35,7 +35,7 @@ static void add_query(struct job *job, struct queries *q, const char *server, in
                       const json_t *key_ids)
 {
     const struct config *c = job->config;
-    if (strcmp(server, c->server_name) == 0)
+    if (config_is_own_server(c, server))
         q->about_us = true;
     else if (id_is_server_name(str_of(server)) && federation_may_contact(c, server))
         q->of[q->n++] = (struct notary_query){server, min, key_ids, NULL};

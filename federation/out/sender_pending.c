@@ -301,7 +301,7 @@ static const struct err *list_servers_at(struct job *job, struct room *room, int
     const char **list = arena_alloc_array(job->arena, now_n + changed_n + 1, sizeof *list);
     for (size_t i = 0; i < changed_n; i++) {
         map_put(&moved, str_of(changed[i].name), (void *)&changed[i]);
-        if (changed[i].was_there && strcmp(changed[i].name, job->config->server_name) != 0)
+        if (changed[i].was_there && !config_is_own_server(job->config, changed[i].name))
             list[n++] = changed[i].name;
     }
     for (size_t i = 0; i < now_n; i++)

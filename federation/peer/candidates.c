@@ -20,9 +20,11 @@ static bool candidates_has(const struct candidates *c, const char *server)
 static void candidates_add(struct job *job, struct candidates *c, struct str server)
 {
     const struct config *config = job->config;
-    if (!id_is_server_name(server) || str_is(server, config->server_name))
+    if (!id_is_server_name(server))
         return;
     const char *name = str_dup(job->arena, server);
+    if (config_is_own_server(config, name))
+        return;
     if (!federation_may_contact(config, name))
         c->left_out = true;
     else if (c->n < CANDIDATES_MAX && !candidates_has(c, name))

@@ -18,7 +18,7 @@ enum { TIMEOUT_MS = 60 * 1000, REPLY_MAX = 8 << 20 };
 bool federation_may_contact(const struct config *c, const char *server)
 {
     const struct config_list *allowed = &c->federation_domain_whitelist;
-    if (!id_is_server_name(str_of(server)) || strcmp(server, c->server_name) == 0)
+    if (!id_is_server_name(str_of(server)) || config_is_own_server(c, server))
         return false;
     for (size_t i = 0; i < allowed->n; i++)
         if (strcmp(server, allowed->items[i]) == 0)

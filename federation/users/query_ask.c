@@ -72,7 +72,7 @@ static const struct err *query_ask_read_servers(struct job *job, const json_t *l
         const json_t *item = json_array_get(list, i);
         const char *name = json_string_value(item);
         if (name && id_is_server_name((struct str){name, json_string_length(item)}) &&
-            strcmp(name, job->config->server_name) != 0)
+            !config_is_own_server(job->config, name))
             servers[n++] = name;
     }
     if (n == 0) /* the alias's server probably knows the room */

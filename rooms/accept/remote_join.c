@@ -43,10 +43,9 @@ static const struct err *remote_join_make_row(struct job *job, const struct room
 /* The source of an event: a user of ours, or another server. */
 static const struct err *source_of(struct job *job, const struct event *e, int64_t *ret)
 {
-    struct str server = id_server(str_of(e->sender));
-    if (str_is(server, job->config->server_name))
+    if (id_is_local(job->node, e->sender))
         return intern_id(job->storage->intern, INTERN_USER, e->sender, ret);
-    *ret = quota_source_of_server(str_dup(job->arena, server));
+    *ret = quota_source_of_server(str_dup(job->arena, id_server(str_of(e->sender))));
     return NULL;
 }
 

@@ -106,8 +106,9 @@ static const struct err *media_request_find_theirs(struct request *rq, struct re
 const struct err *media_of_request(struct request *rq, struct reply *rp, enum media_access access,
                                    const struct media **ret)
 {
-    const char *ours = job_of(rq)->node->config->server_name;
-    const char *server = access == MEDIA_FEDERATION ? ours : request_param(rq, "server");
+    const struct config *config = job_of(rq)->config;
+    const char *server =
+        access == MEDIA_FEDERATION ? config->server_name : request_param(rq, "server");
     const char *media_id = request_param(rq, "media");
     struct media m = {0};
     int64_t timeout_ms;
@@ -117,7 +118,7 @@ const struct err *media_of_request(struct request *rq, struct reply *rp, enum me
     *ret = NULL;
     if (!id_is_server_name(str_of(server)) || !media_id_is_valid(media_id))
         return media_request_not_found();
-    if (strcmp(server, ours) == 0)
+    if (config_is_own_server(config, server))
         TRY(find_ours(rq, media_id, &m));
     else
         TRY(media_request_find_theirs(rq, rp, access, server, media_id, &here, &m));

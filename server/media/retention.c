@@ -118,7 +118,7 @@ const struct err *remote_media_sweep(struct job *job, const struct media *newest
 const struct err *media_is_missing(struct job *job, const struct media *m)
 {
     bool done;
-    if (strcmp(m->server, job->config->server_name) == 0)
+    if (config_is_own_server(job->config, m->server))
         return err_internal("media store: %s is missing", content_name(job->arena, m->sha256));
     TRY(retention_remove_one(job, m, &done));
     return err_unavailable(RETRY_MS, "the file has just been removed; it is fetched again");

@@ -111,7 +111,7 @@ static const struct err *check_announced(struct request *rq, const char *media_i
     const char *server = request_param(rq, "server");
     struct media m;
     bool found = false;
-    if (media_id_is_valid(media_id) && strcmp(server, job_of(rq)->node->config->server_name) == 0)
+    if (media_id_is_valid(media_id) && config_is_own_server(job_of(rq)->config, server))
         TRY(media_find(job_tx(job_of(rq)), server, media_id, &found, &m));
     if (!found)
         return err(ERR_NOT_FOUND, "No such media was announced");

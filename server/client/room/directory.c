@@ -176,7 +176,7 @@ static const struct err *list_public_rooms(struct request *rq, struct reply *rp,
     const char *server = request_query(rq, "server");
     json_t *list;
     bool here;
-    if (!server || strcmp(server, job->config->server_name) == 0)
+    if (!server || config_is_own_server(job->config, server))
         return public_rooms_list(job, q, rp);
     if (!id_is_server_name(str_of(server)))
         return err(ERR_INVALID_PARAM, "\"%s\" is not the name of a server", server);
