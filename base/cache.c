@@ -415,12 +415,6 @@ void *cache_put(struct cache *c, struct arena *a, struct cache_entry *e, uint64_
     return e;
 }
 
-void cache_forget(struct cache *c, struct str key)
-{
-    CACHE_LOCKED(c);
-    cache_forget_locked(c, key);
-}
-
 void cache_forget_all(struct cache *c)
 {
     CACHE_LOCKED(c);

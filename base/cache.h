@@ -95,9 +95,7 @@ void *cache_get(struct cache *c, struct arena *a, struct str key, uint64_t *ret_
 /* Puts an entry into the cache, unless something was forgotten since the epoch. Returns the entry
  * to use, referenced until the arena is reset: another, when one with that key is there already. */
 void *cache_put(struct cache *c, struct arena *a, struct cache_entry *e, uint64_t epoch);
-/* They move the epoch, whether there is such an entry or not. */
-void cache_forget(struct cache *c, struct str key);
-void cache_forget_all(struct cache *c);
+void cache_forget_all(struct cache *c); /* moves the epoch */
 
 /* ---- with the lock ---- */
 
@@ -135,6 +133,7 @@ void cache_take_locked(struct cache *c, struct cache_entry *e);
 /* What was read while the epoch was another is outdated. */
 uint64_t cache_epoch_locked(const struct cache *c);
 void cache_move_epoch_locked(struct cache *c);
+/* They move the epoch, whether there is such an entry or not. */
 void cache_forget_locked(struct cache *c, struct str key);
 void cache_forget_all_locked(struct cache *c);
 

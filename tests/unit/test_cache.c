@@ -89,6 +89,12 @@ static bool find(struct cache *c, int64_t id)
     return cache_find_locked(c, cache_key_int(&id));
 }
 
+static void forget(struct cache *c, int64_t id)
+{
+    CACHE_LOCKED(c);
+    cache_forget_locked(c, cache_key_int(&id));
+}
+
 static uint64_t epoch_of(struct cache *c)
 {
     int64_t missing = -1;
@@ -131,7 +137,7 @@ static void a_dropped_entry_lives_until_its_last_reference(void **state)
 {
     int64_t id = 7;
     struct thing *held = cache_put(&small, arena, thing(id, SMALL), epoch_of(&small));
-    cache_forget(&small, cache_key_int(&id));
+    forget(&small, id);
     assert_false(has(&small, id));
     assert_int_equal(left_n, 1);
     assert_int_equal(alive, 1);
@@ -146,7 +152,7 @@ static void what_was_read_before_a_forgetting_is_not_put(void **state)
 {
     int64_t one = 1, other = 2;
     uint64_t before = epoch_of(&small);
-    cache_forget(&small, cache_key_int(&other)); /* which is not there */
+    forget(&small, other); /* which is not there */
     struct thing *t = cache_put(&small, arena, thing(one, SMALL), before);
     assert_int_equal(t->id, one); /* its reader may use it ... */
     assert_false(has(&small, one));
@@ -310,7 +316,7 @@ static void *work(void *of)
         int64_t id = (int64_t)(draw >> 50) % 500;
         struct thing *t = cache_get(c, a, cache_key_int(&id), &epoch);
         if (t && (draw >> 30) % 8 == 0)
-            cache_forget(c, cache_key_int(&id));
+            forget(c, id);
         if (!t)
             t = cache_put(c, a, thing(id, SMALL), epoch);
         assert(t->id == id);
