@@ -84,7 +84,7 @@ static const char *policy(struct arena *a)
 
 static const struct err *get_front_page(struct request *rq, struct reply *rp)
 {
-    const struct config *c = job_of(rq)->node->config;
+    const struct config *c = job_of(rq)->config;
     struct buf *out = &rp->body;
     BUF_LIT(out, "<!DOCTYPE html><html lang=\"fr\"><head><meta charset=\"utf-8\">"
                  "<meta name=\"viewport\" content=\"width=device-width\"><title>Matrix: ");

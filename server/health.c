@@ -96,7 +96,7 @@ static const struct err *get_ready(struct request *rq, struct reply *rp)
  * would look local. */
 static const struct err *may_read_metrics(struct request *rq, bool *ret)
 {
-    const struct config_list *more = &job_of(rq)->node->config->metrics_allowlist;
+    const struct config_list *more = &job_of(rq)->config->metrics_allowlist;
     const char *address = rq->remote_address;
     struct address_ranges *ranges;
     struct address peer;
@@ -115,7 +115,7 @@ static const struct err *may_read_metrics(struct request *rq, bool *ret)
 static const struct err *get_metrics(struct request *rq, struct reply *rp)
 {
     bool may = false;
-    if (job_of(rq)->node->config->enable_metrics)
+    if (job_of(rq)->config->enable_metrics)
         TRY(may_read_metrics(rq, &may));
     if (!may)
         return err(ERR_UNRECOGNIZED, "Unrecognized request");

@@ -240,7 +240,7 @@ static bool hash_of_token(const struct request *rq, struct token_hash *ret)
 
 static const struct err *auth_authenticate(void *ctx, struct request *rq)
 {
-    struct auth *a = job_of(rq)->node->server->auth;
+    struct auth *a = job_of(rq)->server->auth;
     struct token_hash hash;
     bool has_token = hash_of_token(rq, &hash);
     if (!has_token && rq->route->who == WHO_MAYBE_USER)

@@ -59,7 +59,7 @@ static const struct err *download_get_for_server(struct request *rq, struct repl
 static const struct err *get_config(struct request *rq, struct reply *rp)
 {
     return reply_json(rp, 200, "{s:I}", "m.upload.size",
-                      (json_int_t)job_of(rq)->node->config->max_upload_size);
+                      (json_int_t)job_of(rq)->config->max_upload_size);
 }
 
 #define ROW(path_, also_, handler_, who_)                                                          \

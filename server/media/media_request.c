@@ -48,7 +48,7 @@ static const struct err *check_flags(const struct request *rq)
 
 static bool is_frozen_for_new(struct request *rq)
 {
-    return job_of(rq)->node->config->enable_authenticated_media;
+    return job_of(rq)->config->enable_authenticated_media;
 }
 
 static const struct err *wait_for_upload(struct request *rq, struct reply *rp, int64_t timeout_ms)
@@ -70,11 +70,11 @@ static const struct err *media_request_find(struct request *rq, const char *serv
 /* Local media. ret->sha256.p stays NULL while it is not uploaded: then the request waits for it. */
 static const struct err *find_ours(struct request *rq, const char *media_id, struct media *ret)
 {
-    const char *server = job_of(rq)->node->config->server_name;
+    const char *server = job_of(rq)->config->server_name;
     bool found;
     TRY(media_request_find(rq, server, media_id, &found, ret));
     if (found && !ret->sha256.p) { /* before reading again, or an upload in between is missed */
-        media_repo_await_upload(job_of(rq)->node->server->media, &rq->waiter, media_id);
+        media_repo_await_upload(job_of(rq)->server->media, &rq->waiter, media_id);
         TRY(media_request_find(rq, server, media_id, &found, ret));
     }
     return !found || (!ret->sha256.p && ret->expires_ts <= now_ms()) ? media_request_not_found()

@@ -89,12 +89,12 @@ static const struct err *check_may_fetch(const struct config *c, const char *ser
 const struct err *media_fetch(struct request *rq, struct reply *rp, const char *server,
                               const char *media_id, int64_t until_mono_ms, bool *ret_here)
 {
-    struct media_repo *repo = job_of(rq)->node->server->media;
+    struct media_repo *repo = job_of(rq)->server->media;
     struct fetches *fetches = media_repo_fetches(repo);
     struct err failed;
     bool may_block;
     *ret_here = false;
-    TRY(check_may_fetch(job_of(rq)->node->config, server));
+    TRY(check_may_fetch(job_of(rq)->config, server));
     TRY(remote_request_begin(rq, rp, server, &may_block));
     if (!may_block)
         return NULL;

@@ -56,7 +56,7 @@ static const struct err *open_original(struct request *rq, const struct media *m
                                        int64_t *ret_bytes)
 {
     const char *name = content_name(rq->arena, m->sha256);
-    TRY(content_open(job_of(rq)->node->config, name, ret, ret_bytes));
+    TRY(content_open(job_of(rq)->config, name, ret, ret_bytes));
     return *ret < 0 ? media_is_missing(job_of(rq), m) : NULL;
 }
 
@@ -75,7 +75,7 @@ static const struct err *make_with_decoder(struct request *rq, int original,
                                            struct thumbnail_size size, const char *name)
 {
     int into;
-    TRY(content_create(job_of(rq)->node->config, &into));
+    TRY(content_create(job_of(rq)->config, &into));
     const struct err *e = make_into(rq, original, into, size, name);
     close(into);
     return e;
@@ -86,7 +86,7 @@ static const struct err *media_thumbnail_make(struct request *rq, struct reply *
                                               const struct media *m, struct thumbnail_size size,
                                               const char *name, bool *ret_done)
 {
-    struct media_repo *repo = job_of(rq)->node->server->media;
+    struct media_repo *repo = job_of(rq)->server->media;
     int64_t until = rq->started_mono_us / 1000 + SLOT_WAIT_MS;
     int original;
     TRY(open_original(rq, m, &original, NULL));
@@ -124,7 +124,7 @@ static const struct err *fetch_thumbnail(struct request *rq, struct thumbnail_si
                                          struct media_file *file)
 {
     struct fetched_media got;
-    int64_t most = job_of(rq)->node->config->max_remote_media_size;
+    int64_t most = job_of(rq)->config->max_remote_media_size;
     const char *asked =
         arena_printf(rq->arena, "width=%d&height=%d&method=%s&animated=%s", size.width, size.height,
                      size.crop ? "crop" : "scale", size.animated ? "true" : "false");
@@ -143,7 +143,7 @@ static const struct err *relay(struct request *rq, struct reply *rp, enum media_
 {
     unsigned char sum[SHA256_BYTES];
     struct media_file file;
-    TRY(content_create(job_of(rq)->node->config, &file.fd));
+    TRY(content_create(job_of(rq)->config, &file.fd));
     const struct err *e = fetch_thumbnail(rq, size, &file);
     if (!e && !sha256_file(file.fd, sum))
         e = err_internal("cannot read a thumbnail: %s", strerror(errno));

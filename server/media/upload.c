@@ -39,20 +39,20 @@ static const struct err *upload_describe(struct request *rq, struct media *m)
                    CONTENT_TYPE_MAX);
     if (file_name && strlen(file_name) > FILE_NAME_MAX)
         return err(ERR_INVALID_PARAM, "The file name is longer than %d bytes", FILE_NAME_MAX);
-    m->server = job_of(rq)->node->config->server_name;
+    m->server = job_of(rq)->config->server_name;
     m->uploader = caller_of(rq)->user;
     m->bytes = rq->upload_bytes;
     m->content_type = arena_strdup(rq->arena, type);
     m->file_name = file_name && *file_name ? file_name : NULL;
     m->created_ts = now_ms();
-    m->authenticated = job_of(rq)->node->config->enable_authenticated_media;
+    m->authenticated = job_of(rq)->config->enable_authenticated_media;
     return NULL;
 }
 
 /* Refuses early, before the file is written. */
 static const struct err *check_quota(struct request *rq, const struct media *m)
 {
-    int64_t quota = job_of(rq)->node->config->media_quota_per_user, used;
+    int64_t quota = job_of(rq)->config->media_quota_per_user, used;
     if (!quota)
         return NULL;
     TRY(media_used_by(job_tx(job_of(rq)), m->uploader, &used));
@@ -62,7 +62,7 @@ static const struct err *check_quota(struct request *rq, const struct media *m)
 
 static const struct err *upload_store(struct request *rq, struct upload *u)
 {
-    struct media_repo *repo = job_of(rq)->node->server->media;
+    struct media_repo *repo = job_of(rq)->server->media;
     TRY(check_quota(rq, &u->media));
     TRY(media_store_file(job_of(rq), rq->upload_fd, u->make_row, &u->media));
     media_repo_count(repo, COUNT_UPLOADS, 1);
@@ -89,7 +89,7 @@ static const struct err *upload_post_upload(struct request *rq, struct reply *rp
 
 static const struct err *post_create(struct request *rq, struct reply *rp)
 {
-    const struct config *c = job_of(rq)->node->config;
+    const struct config *c = job_of(rq)->config;
     int64_t now = now_ms(), full_until;
     struct media m = {.server = c->server_name,
                       .media_id = id_random(rq->arena, MEDIA_ID_LETTERS),
@@ -136,7 +136,7 @@ static const struct err *put_upload(struct request *rq, struct reply *rp)
     if (e && e->code == ERR_FORBIDDEN) /* or another upload to the same URI was faster */
         TRY(check_announced(rq, media_id));
     TRY(e);
-    media_repo_uploaded(job_of(rq)->node->server->media, media_id);
+    media_repo_uploaded(job_of(rq)->server->media, media_id);
     return reply_empty(rp);
 }
 

@@ -41,8 +41,8 @@ static inline bool id_is_remote(const struct node *node, const char *id)
 }
 
 struct job {
-    const struct node *node;
-    /* The node's. */
+    const struct node *node; /* for what outlives the job, and for id_is_local() */
+    /* What the node points to: most code of a job uses nothing else of it. */
     const struct config *config;
     const struct signing_keys *keys;
     struct storage *storage;

@@ -34,7 +34,7 @@ static const struct err *get_capabilities(struct request *rq, struct reply *rp)
     json_t *o = json_object();
     for (size_t i = 0; i < sizeof flags / sizeof *flags; i++)
         add_flag(o, flags[i].name, flags[i].enabled);
-    json_object_set_new(o, "m.room_versions", room_versions_json(job_of(rq)->node->config));
+    json_object_set_new(o, "m.room_versions", room_versions_json(job_of(rq)->config));
     if (caller_of(rq)->is_admin)
         json_object_set_new(o, "m.account_moderation",
                             json_pack("{s:b, s:b}", "suspend", 1, "lock", 1));

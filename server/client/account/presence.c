@@ -17,7 +17,7 @@ static const struct err *put_status(struct request *rq, struct reply *rp)
     TRY(json_want_string(rq->body, "status_msg", NULL, &status_msg));
     if (!presence_state_parse(text, &state))
         return err(ERR_INVALID_PARAM, "presence must be online, unavailable or offline");
-    if (job_of(rq)->node->users->presence)
+    if (job_of(rq)->users->presence)
         TRY(presence_set(job_of(rq), &who, state, status_msg));
     return reply_empty(rp);
 }

@@ -25,7 +25,7 @@ static const struct err *read_profile(struct request *rq, struct reply *rp, cons
                                       const json_t **ret)
 {
     const char *user_id = request_param(rq, "user");
-    if (!caller_of(rq) && job_of(rq)->node->config->require_auth_for_profile_requests)
+    if (!caller_of(rq) && job_of(rq)->config->require_auth_for_profile_requests)
         return err(ERR_MISSING_TOKEN, "Sign in to see profiles of this server");
     if (!id_is_user(str_of(user_id)))
         return err(ERR_INVALID_PARAM, "That is not a user id");

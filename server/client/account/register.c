@@ -126,7 +126,7 @@ static const struct err *confirm(struct request *rq, struct reply *rp, bool *ret
                                  struct uia_proof *ret_proof)
 {
     static const struct uia_flow open = {{UIA_DUMMY}}, closed = {{UIA_REGISTRATION_TOKEN}};
-    const struct config *c = job_of(rq)->node->config;
+    const struct config *c = job_of(rq)->config;
     bool by_token = c->registration_requires_token || !c->enable_registration_without_verification;
     return uia_require(rq, rp, by_token ? &closed : &open, 1, ret_done, ret_proof);
 }
@@ -239,7 +239,7 @@ static const struct err *get_available(struct request *rq, struct reply *rp)
     const char *name = request_query(rq, "username");
     if (!name)
         return err(ERR_MISSING_PARAM, "Missing username");
-    if (!job_of(rq)->node->config->enable_registration)
+    if (!job_of(rq)->config->enable_registration)
         return err(ERR_FORBIDDEN, "Registration is closed");
     TRY(check_name(job_of(rq), name));
     return reply_json(rp, 200, "{s:b}", "available", 1);
@@ -250,7 +250,7 @@ static const struct err *get_token_validity(struct request *rq, struct reply *rp
     const char *token = request_query(rq, "token");
     if (!token)
         return err(ERR_MISSING_PARAM, "Missing token");
-    if (!job_of(rq)->node->config->enable_registration)
+    if (!job_of(rq)->config->enable_registration)
         return err(ERR_FORBIDDEN, "Registration is closed");
     struct registration_token t;
     bool found;
@@ -263,7 +263,7 @@ static const struct err *get_token_validity(struct request *rq, struct reply *rp
 
 static const struct err *need_secret(struct request *rq, const char **ret)
 {
-    const char *secret = job_of(rq)->node->config->registration_shared_secret;
+    const char *secret = job_of(rq)->config->registration_shared_secret;
     if (!secret)
         return err(ERR_UNKNOWN, "Registration with a shared secret is not enabled");
     *ret = secret;

@@ -23,7 +23,7 @@ static const char *turn_password(struct arena *a, const char *secret, const char
 
 static const struct err *get_turn_server(struct request *rq, struct reply *rp)
 {
-    const struct config *c = job_of(rq)->node->config;
+    const struct config *c = job_of(rq)->config;
     if (c->turn_uris.n == 0 || (!c->turn_shared_secret && !c->turn_username))
         return reply_empty(rp);
     const char *username = c->turn_username, *password = c->turn_password;

@@ -5,7 +5,7 @@
 
 static const struct config *config_of(struct request *rq)
 {
-    return job_of(rq)->node->config;
+    return job_of(rq)->config;
 }
 
 static const struct err *not_configured(void)

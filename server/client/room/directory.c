@@ -163,7 +163,7 @@ static const struct err *put_visibility(struct request *rq, struct reply *rp)
 
 static const struct err *check_sees_list(struct request *rq)
 {
-    if (!caller_of(rq) && !job_of(rq)->node->config->allow_public_rooms_without_auth)
+    if (!caller_of(rq) && !job_of(rq)->config->allow_public_rooms_without_auth)
         return err(ERR_MISSING_TOKEN, "Sign in to see the directory of this server");
     return NULL;
 }

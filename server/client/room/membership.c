@@ -367,7 +367,7 @@ static const struct err *post_forget(struct request *rq, struct reply *rp)
     TRY(members_forget(job_tx(job_of(rq)), room->id, caller_of(rq)->user, &done));
     if (!done)
         return err(ERR_UNKNOWN, "You must leave the room before you can forget it");
-    session_forget_room(job_of(rq)->node->users->sessions, caller_of(rq)->user, room->id);
+    session_forget_room(job_of(rq)->users->sessions, caller_of(rq)->user, room->id);
     return reply_empty(rp);
 }
 

@@ -271,7 +271,7 @@ static const struct err *room_state_add_all_members(struct member_list *l)
 /* A fixed position, so that all pages belong together. */
 static int64_t room_state_settle(struct request *rq, int64_t position)
 {
-    return position == ROOM_STATE_NOW ? feed_position(job_of(rq)->node->storage->feed) : position;
+    return position == ROOM_STATE_NOW ? feed_position(job_of(rq)->storage->feed) : position;
 }
 
 static const struct err *room_state_get_state(struct request *rq, struct reply *rp)

@@ -19,7 +19,7 @@ const struct err *room_number_of_request(struct request *rq, int64_t *ret)
     const char *room_id = request_param(rq, "room");
     if (!id_is_room(str_of(room_id)))
         return err(ERR_INVALID_PARAM, "That is not a room id");
-    return intern_find(job_of(rq)->node->storage->intern, INTERN_ROOM, room_id, ret);
+    return intern_find(job_of(rq)->storage->intern, INTERN_ROOM, room_id, ret);
 }
 
 static const struct err *try_edit(struct job *job, const struct account_edit *e)

@@ -12,7 +12,7 @@
 static const struct err *read_walk(struct request *rq, struct room_walk *w)
 {
     TRY(reading_direction(rq, 0, &w->backwards));
-    int64_t now = feed_position(job_of(rq)->node->storage->feed);
+    int64_t now = feed_position(job_of(rq)->storage->feed);
     TRY(reading_place(rq, "from", w->backwards ? now : WALK_START, &w->from));
     TRY(reading_place(rq, "to", w->backwards ? WALK_START : now, &w->to));
     TRY(reading_limit(rq, &w->limit));

@@ -19,7 +19,7 @@ static const struct err *read_range(struct request *rq, struct room *room, bool 
         .depth = recurse ? RECURSION_DEPTH : 1,
     };
     if (type)
-        TRY(intern_find(job_of(rq)->node->storage->intern, INTERN_TYPE, type, &range.type));
+        TRY(intern_find(job_of(rq)->storage->intern, INTERN_TYPE, type, &range.type));
     if (type && !range.type)
         range.type = NO_TYPE;
     *ret = range;
@@ -34,7 +34,7 @@ static const struct err *get_relations(struct request *rq, struct reply *rp)
     struct walked walked;
     bool recurse, recurse_unstable;
     TRY(reading_direction(rq, 'b', &w.backwards));
-    int64_t now = feed_position(job_of(rq)->node->storage->feed);
+    int64_t now = feed_position(job_of(rq)->storage->feed);
     TRY(reading_place(rq, "from", w.backwards ? now : WALK_START, &w.from));
     TRY(reading_place(rq, "to", w.backwards ? WALK_START : now, &w.to));
     TRY(reading_limit(rq, &w.limit));

@@ -29,7 +29,7 @@ static const struct err *timestamp_find_event(struct request *rq, struct room *r
     /* First in the wanted direction, then events on the other side that are out of order. */
     for (int side = 0; side < 2; side++) {
         w.backwards = side == 0 ? backwards : !backwards;
-        w.to = w.backwards ? WALK_START : feed_position(job_of(rq)->node->storage->feed);
+        w.to = w.backwards ? WALK_START : feed_position(job_of(rq)->storage->feed);
         TRY(walk_room(job_of(rq), &w, side == 0 ? &ahead : &around));
         choose_closest(side == 0 ? &ahead : &around, ts, backwards, &closest);
     }
