@@ -2,11 +2,12 @@
 #include "users/users.h"
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/mem.h"
-#include "base/thread.h"
 #include "base/worker/backoff.h"
 #include "federation/federation.h"
 #include "federation/peer/request.h"
+#include "storage/job_pool.h"
 #include "users/typing.h"
 
 #include <sodium.h>
@@ -46,22 +47,7 @@ static void out_sender_destroy(struct destination *d)
     free(d);
 }
 
-/* ---- which destination is next ---- */
-
-static void sender_list_add(struct destination_list *l, struct destination *d)
-{
-    d->next = NULL;
-    *l->last = d;
-    l->last = &d->next;
-}
-
-static struct destination *list_take(struct destination_list *l)
-{
-    struct destination *d = l->first;
-    if (d && !(l->first = d->next))
-        l->last = &l->first;
-    return d;
-}
+/* ---- turns ---- */
 
 static bool has_pending_locked(const struct sender *s, const struct destination *d)
 {
@@ -77,13 +63,15 @@ static bool has_pending_locked(const struct sender *s, const struct destination 
 
 void sender_consider_locked(struct sender *s, struct destination *d)
 {
-    if (d->is_busy || d->is_waiting || d->is_denied || !s->has_scanned || s->stopping)
+    if (d->is_busy || d->is_denied || !s->has_scanned || s->stopping || !has_pending_locked(s, d))
         return;
-    if (d->retry_at > now_ms() || !has_pending_locked(s, d))
+    int64_t wait = d->retry_at - now_ms(), until = wait > 0 ? d->retry_at : 0;
+    if (d->is_waiting && d->waits_until <= until)
         return;
     d->is_waiting = true;
-    sender_list_add(d->failing_since ? &s->retries : &s->ready, d);
-    pthread_cond_signal(&s->work);
+    d->waits_until = until;
+    worker_add_due(d->failing_since ? s->retries : s->turns, (struct worker_key){.text = d->server},
+                   until ? mono_ms() + wait : 0);
 }
 
 void sender_consider_all_locked(struct sender *s)
@@ -92,43 +80,33 @@ void sender_consider_all_locked(struct sender *s)
         sender_consider_locked(s, slot->value);
 }
 
-/* Failing destinations get at most half of the threads, so that they cannot delay the others. */
-static struct destination *sender_take_due_locked(struct sender *s, bool *ret_is_retry)
+/* NULL: it has nothing to do now. */
+static struct destination *sender_begin_turn(struct sender *s, const char *server)
 {
-    struct destination *d = list_take(&s->ready);
-    *ret_is_retry = !d;
-    if (!d && s->busy_retries < s->threads_n / 2)
-        d = list_take(&s->retries);
+    LOCKED(&s->lock);
+    struct destination *d = map_get(&s->destinations, str_of(server));
+    d->is_waiting = false;
+    if (d->is_busy || !s->has_scanned || s->stopping)
+        return NULL;
+    if (d->retry_at > now_ms() || !has_pending_locked(s, d)) {
+        sender_consider_locked(s, d);
+        return NULL;
+    }
+    d->is_busy = true;
     return d;
 }
 
-static void *send_for_all(void *arg)
+static enum worker_outcome sender_turn(void *of, void *thread, struct worker_item *item)
 {
-    struct sender *s = arg;
-    arena_auto struct arena *a = arena_create();
-    lock_take(&s->lock);
-    while (!s->stopping) {
-        bool is_retry;
-        struct destination *d = sender_take_due_locked(s, &is_retry);
-        if (!d) {
-            lock_wait(&s->lock, &s->work);
-            continue;
-        }
-        d->is_waiting = false;
-        d->is_busy = true;
-        s->busy_retries += is_retry;
-        lock_release(&s->lock);
-        sender_work(s, a, d);
-        arena_reset(a);
-        lock_take(&s->lock);
-        s->busy_retries -= is_retry;
-        d->is_busy = false;
-        sender_consider_locked(s, d);
-        if (is_retry && s->retries.first)
-            pthread_cond_signal(&s->work);
-    }
-    lock_release(&s->lock);
-    return NULL;
+    struct sender *s = of;
+    struct destination *d = sender_begin_turn(s, item->key.text);
+    if (!d)
+        return WORKER_DONE;
+    sender_work(s, thread, d);
+    LOCKED(&s->lock);
+    d->is_busy = false;
+    sender_consider_locked(s, d);
+    return WORKER_DONE;
 }
 
 /* ---- success and failure ---- */
@@ -142,8 +120,7 @@ void sender_succeeded_locked(struct sender *s, struct destination *d)
     d->failing_since = d->retry_at = d->retry_interval = 0;
     d->is_refusing = false;
     d->last_error[0] = '\0';
-    d->is_dirty = s->must_save = true;
-    pthread_cond_signal(&s->keep);
+    sender_note_dirty_locked(s, d);
 }
 
 void sender_failed_locked(struct sender *s, struct destination *d, const char *why,
@@ -164,8 +141,7 @@ void sender_failed_locked(struct sender *s, struct destination *d, const char *w
         at_least_ms = c->federation_retry_max_ms;
     d->retry_at = now + (wait > at_least_ms ? wait : at_least_ms);
     snprintf(d->last_error, sizeof d->last_error, "%s", why);
-    d->is_dirty = s->must_save = true;
-    pthread_cond_signal(&s->keep);
+    sender_note_dirty_locked(s, d);
 }
 
 /* No earlier than the first retry of a failing server. */
@@ -233,31 +209,41 @@ struct peer_watch sender_watch(struct sender *s)
 
 /* ---- life ---- */
 
+/* Failing destinations get at most half of the threads, so that they cannot delay the others. */
+static void sender_create_kinds(struct sender *s)
+{
+    int n = (int)s->node->config->federation_senders;
+    s->pool = job_pool_create(s->node, "fed-sender", n);
+    s->turns = worker_kind_create(
+        s->pool, &(struct worker_settings){.name = "transactions", .of = s, .run = sender_turn});
+    s->retries =
+        worker_kind_create(s->pool, &(struct worker_settings){.name = "transactions again",
+                                                              .of = s,
+                                                              .run = sender_turn,
+                                                              .at_once_max = n > 1 ? n / 2 : 1});
+    s->keeper = sender_keeper_create(s);
+}
+
 struct sender *sender_create(struct node *node)
 {
     struct sender *s = mem_zalloc(sizeof *s);
     lock_init(&s->lock, RANK_SENDER);
-    cond_init(&s->work);
-    cond_init(&s->keep);
     s->node = node;
-    s->ready.last = &s->ready.first;
-    s->retries.last = &s->retries.first;
     s->last_unresolved = &s->unresolved;
-    s->heard = s->presence_position = feed_position(node->storage->feed);
-    s->must_scan = s->must_look = true;
+    s->heard = s->presence_position = s->advanced = feed_position(node->storage->feed);
+    s->must_scan = true;
+    sender_create_kinds(s);
     typing_listen(node->users->typing, sender_on_typing, s);
     return s;
 }
 
 void sender_start(struct sender *s)
 {
-    int n = (int)s->node->config->federation_senders;
-    LOCKED(&s->lock);
-    s->threads = mem_zalloc((size_t)n * sizeof *s->threads);
-    s->running = thread_start(&s->keeper, "fed-keeper", sender_keep, s);
-    while (s->running && s->threads_n < n &&
-           thread_start(&s->threads[s->threads_n], "fed-sender", send_for_all, s))
-        s->threads_n++;
+    s->is_running = true;
+    worker_pool_start(s->pool);
+    worker_kind_start(s->keeper);
+    sender_keep(s, KEEPER_SCAN, 0);
+    sender_keep(s, KEEPER_PRESENCE, 0);
 }
 
 void sender_halt(struct sender *s)
@@ -266,25 +252,38 @@ void sender_halt(struct sender *s)
         return;
     LOCKED(&s->lock);
     s->stopping = true;
-    pthread_cond_broadcast(&s->work);
-    pthread_cond_signal(&s->keep);
+}
+
+static void sender_save_last(struct sender *s)
+{
+    arena_auto struct arena *a = arena_create();
+    struct job job;
+    job_init(&job, s->node, a);
+    const struct err *e = sender_save(s, &job);
+    if (e)
+        log_err(LOG_WARN, "saving the cursors of other servers", e);
+    job_finish(&job);
 }
 
 void sender_stop(struct sender *s)
 {
-    if (!s || !s->running)
+    if (!s || !s->is_running)
         return;
     sender_halt(s);
-    for (int i = 0; i < s->threads_n; i++)
-        pthread_join(s->threads[i], NULL);
-    pthread_join(s->keeper, NULL);
-    s->running = false;
+    worker_pool_stop(s->pool);
+    worker_kind_stop(s->keeper);
+    sender_save_last(s);
+    s->is_running = false;
 }
 
 void sender_destroy(struct sender *s)
 {
     if (!s)
         return;
+    worker_kind_destroy(s->turns);
+    worker_kind_destroy(s->retries);
+    worker_kind_destroy(s->keeper);
+    worker_pool_destroy(s->pool);
     for (struct map_slot *slot = NULL; (slot = map_next(&s->destinations, slot));)
         out_sender_destroy(slot->value);
     map_finish(&s->destinations);
@@ -294,9 +293,7 @@ void sender_destroy(struct sender *s)
         free(u);
     }
     free(s->touched);
-    free(s->threads);
-    pthread_cond_destroy(&s->work);
-    pthread_cond_destroy(&s->keep);
+    free(s->dirty);
     lock_finish(&s->lock);
     free(s);
 }

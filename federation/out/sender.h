@@ -4,8 +4,9 @@
  * A destination is a row (destinations.sent_position) and, while it has something to do, a struct
  * in memory. Its transactions are sent one after the other: up to 50 PDUs and 100 EDUs from the log
  * after sent_position, which advances when they are acknowledged. A feed listener notes which
- * destinations have pending changes; a bounded number of threads do the work, so that a slow
- * destination delays no other. Typing is not stored and is sent along if there is space. */
+ * destinations have pending changes; each is an item of work for a bounded number of threads, so
+ * that a slow destination delays no other. Typing is not stored and is sent along if there is
+ * space. */
 #ifndef FEDERATION_OUT_SENDER_H
 #define FEDERATION_OUT_SENDER_H
 

@@ -114,7 +114,7 @@ static void sender_divide_skip(struct sender *s, struct destination *d, const st
         sender_succeeded_locked(s, d);
     else
         d->must_resend = true;
-    d->is_dirty = s->must_save = true;
+    sender_note_dirty_locked(s, d);
 }
 
 static const struct err *store_refused(struct sender *s, struct job *job, struct destination *d,

@@ -1,13 +1,16 @@
 /* Shared by the files of the sender.
  *
- *   sender.c           the threads, and which destination is next
+ *   sender.c           the work, and when a destination has its turn
  *   sender_pending.c   the feed listener: which destinations have pending changes
  *   sender_work.c      one turn of one destination: build, send, acknowledge or back off
  *   sender_build.c     the transaction
  *   sender_divide.c    finds what the other server refuses by dividing the transaction
  *   sender_catch_up.c  what a destination was not sent, from SQL
- *   sender_keeper.c    the thread for work that needs the database or a timer
+ *   sender_keeper.c    work for all destinations that needs the database or a timer
  *   sender_save.c      stores cursors; loads destinations at start-up
+ *
+ * A destination that has something to do is an item of s->turns, or of s->retries if it failed the
+ * last time (base/worker/worker.h); the item is due when its back-off ends.
  *
  * One lock guards all of it, and is only held briefly. While a destination is `busy`, its cursor
  * and the front of its queue belong to the sending thread; any thread may add at the end. */
@@ -16,6 +19,7 @@
 
 #include "base/lock.h"
 #include "base/map.h"
+#include "base/worker/worker.h"
 #include "federation/out/edu_out.h"
 #include "federation/out/sender.h"
 #include "federation/peer/request.h"
@@ -60,9 +64,10 @@ struct destination {
     bool is_denied;  /* by closed federation: nothing is kept for it */
     bool is_stored;  /* it has a row */
     bool is_busy;    /* a thread works on it */
-    bool is_waiting; /* in s->ready or s->retries */
     bool is_dirty;   /* to be saved */
-    struct destination *next;
+    bool is_listed;  /* in s->dirty */
+    bool is_waiting; /* it is an item that is due at waits_until (now_ms(); 0: at once) */
+    int64_t waits_until;
 
     /* The cursor, and what follows it. */
     int64_t sent, saved; /* position; as in the database */
@@ -106,10 +111,6 @@ struct unresolved {
     const struct event *event; /* a reference */
 };
 
-struct destination_list {
-    struct destination *first, **last;
-};
-
 struct sender {
     struct lock lock;
     struct node *node;
@@ -124,12 +125,16 @@ struct sender {
     void (*on_return)(void *of); /* a server is reachable again; may be NULL */
     void *on_return_of;
 
-    struct destination_list ready, retries; /* retries: those that failed the last time */
-    int busy_retries, threads_n;
-    pthread_t *threads, keeper;
-    pthread_cond_t work, keep; /* for senders, for the keeper */
-    bool running, stopping, must_save, must_look;
-    uint64_t serial; /* of transactions with only typing or presence */
+    struct worker_pool *pool;
+    struct worker_kind *turns, *retries; /* the text of a key: the server */
+    struct worker_kind *keeper;          /* the number of a key: enum keeper_work */
+    bool is_running, stopping;
+    struct destination **dirty; /* to be saved, all with a row */
+    size_t dirty_n, dirty_cap;
+    bool must_save;    /* a save is due */
+    int64_t last_save; /* mono_ms() */
+    int64_t advanced;  /* position at which idle destinations were last moved to the end */
+    uint64_t serial;   /* of transactions with only typing or presence */
 
     _Atomic int64_t transactions, pdus, edus, failures, refused_pdus, microseconds, catch_ups;
     _Atomic int64_t divisions, refused_items;
@@ -139,7 +144,7 @@ struct sender {
 
 /* The destination of that name, created if missing; NULL if it is not allowed. */
 struct destination *sender_destination_locked(struct sender *s, const char *server);
-/* Adds it to the list of waiting destinations if it has something to do that may be done now. */
+/* Gives it a turn, once its back-off ends, if it has something to do. */
 void sender_consider_locked(struct sender *s, struct destination *d);
 void sender_consider_all_locked(struct sender *s);
 void sender_succeeded_locked(struct sender *s, struct destination *d);
@@ -148,7 +153,9 @@ void sender_failed_locked(struct sender *s, struct destination *d, const char *w
 
 /* ---- sender_keeper.c ---- */
 
-void *sender_keep(void *sender); /* a thread */
+enum keeper_work { KEEPER_SCAN, KEEPER_RESOLVE, KEEPER_SAVE, KEEPER_PRESENCE };
+struct worker_kind *sender_keeper_create(struct sender *s); /* one work at a time */
+void sender_keep(struct sender *s, enum keeper_work work, int64_t due_mono);
 
 /* ---- the queue (sender_queue.c) ---- */
 
@@ -221,7 +228,7 @@ void sender_back_off(struct sender *s, struct destination *d, const struct trans
                      const char *why, bool is_refusing, int64_t at_least_ms);
 
 /* One turn of a destination that the caller has marked busy. */
-void sender_work(struct sender *s, struct arena *a, struct destination *d);
+void sender_work(struct sender *s, struct job *job, struct destination *d);
 
 /* ---- sender_divide.c ---- */
 
@@ -238,6 +245,8 @@ void sender_resend(struct sender *s, struct job *job, struct destination *d);
 
 /* ---- sender_save.c ---- */
 
+/* It is saved soon; or, if it has no row yet, once it has one. */
+void sender_note_dirty_locked(struct sender *s, struct destination *d);
 const struct err *sender_save(struct sender *s, struct job *job);
 const struct err *sender_scan(struct sender *s, struct job *job);
 

@@ -1,93 +1,48 @@
-/* The keeper: the thread for the sender's work that needs the database or a timer. */
+/* The keeper: the sender's work for all destinations, on the node's background pool. One at a time:
+ * a scan compares what is stored with the log. */
 #include "federation/out/sender_internal.h"
 
 #include "base/clock.h"
 #include "base/log.h"
+#include "storage/job_pool.h"
 
-enum {
-    SAVE_MS = 50,       /* between writes of cursors */
-    TICK_MS = 1000,     /* for presence */
-    RETRY_TICK_MS = 100 /* for retries that are due */
+enum { TICK_MS = 1000 }; /* for presence, and after a failure */
+
+static const struct {
+    const char *doing;
+    const struct err *(*work)(struct sender *s, struct job *job);
+    bool frees_destinations; /* some may have waited for this */
+} keeper_works[] = {
+    [KEEPER_SCAN] = {"finding servers with pending changes", sender_scan, true},
+    [KEEPER_RESOLVE] = {"finding the servers for changes", sender_resolve, true},
+    [KEEPER_SAVE] = {"saving the cursors of other servers", sender_save, false},
+    [KEEPER_PRESENCE] = {"marking presence for other servers", sender_spread_presence, false},
 };
 
-static void sender_keeper_note(const char *doing, const struct err *e)
+static enum worker_outcome sender_keeper_run(void *of, void *thread, struct worker_item *item)
 {
+    struct sender *s = of;
+    enum keeper_work n = (enum keeper_work)item->key.number;
+    const struct err *e = keeper_works[n].work(s, thread);
     if (e)
-        log_err(LOG_WARN, doing, e);
-}
-
-/* Runs one piece of work in a job of its own; the arena is empty again afterwards. */
-static const struct err *sender_keeper_keep(struct sender *s, struct arena *a,
-                                            const struct err *(*work)(struct sender *s,
-                                                                      struct job *job))
-{
-    struct job job;
-    arena_reset(a);
-    job_init(&job, s->node, a);
-    const struct err *e = work(s, &job);
-    job_finish(&job);
-    return e;
-}
-
-/* The time at which the keeper has something to do next; false: now. */
-static bool plan_locked(struct sender *s, int64_t last_save, int64_t last_tick, int64_t *ret)
-{
-    bool failing = false;
-    int64_t now = now_ms();
-    for (struct map_slot *slot = NULL; !failing && (slot = map_next(&s->destinations, slot));) {
-        const struct destination *d = slot->value;
-        failing = d->retry_at > now;
-    }
-    *ret = last_tick + (failing ? RETRY_TICK_MS : TICK_MS);
-    if (s->must_save && last_save + SAVE_MS < *ret)
-        *ret = last_save + SAVE_MS;
-    return !s->must_look && !s->stopping && mono_ms() < *ret;
-}
-
-static void sender_keeper_look(struct sender *s, struct arena *a)
-{
-    lock_take(&s->lock);
-    bool must_scan = s->must_scan, must_resolve = s->unresolved != NULL;
-    s->must_look = false;
-    lock_release(&s->lock);
-    if (must_scan)
-        sender_keeper_note("finding servers with pending changes",
-                           sender_keeper_keep(s, a, sender_scan));
-    if (must_resolve)
-        sender_keeper_note("finding the servers for changes",
-                           sender_keeper_keep(s, a, sender_resolve));
-}
-
-void *sender_keep(void *arg)
-{
-    struct sender *s = arg;
-    arena_auto struct arena *a = arena_create();
-    int64_t last_save = 0, last_tick = 0, last_slow = 0, until;
-    lock_take(&s->lock);
-    while (!s->stopping) {
-        if (plan_locked(s, last_save, last_tick, &until)) {
-            lock_wait_until(&s->lock, &s->keep, until);
-            continue;
-        }
-        bool must_save = s->must_save && mono_ms() >= last_save + SAVE_MS;
-        lock_release(&s->lock);
-        last_tick = mono_ms();
-        sender_keeper_look(s, a);
-        if (must_save) {
-            sender_keeper_note("saving the cursors of other servers",
-                               sender_keeper_keep(s, a, sender_save));
-            last_save = mono_ms();
-        }
-        if (last_tick >= last_slow + TICK_MS) {
-            sender_keeper_note("marking presence for other servers",
-                               sender_keeper_keep(s, a, sender_spread_presence));
-            last_slow = last_tick;
-        }
-        lock_take(&s->lock);
+        log_err(LOG_WARN, keeper_works[n].doing, e);
+    if (keeper_works[n].frees_destinations) {
+        LOCKED(&s->lock);
         sender_consider_all_locked(s);
     }
-    lock_release(&s->lock);
-    sender_keeper_note("saving the cursors of other servers",
-                       sender_keeper_keep(s, a, sender_save));
-    return NULL;
+    item->wait_ms = TICK_MS;
+    return e || n == KEEPER_PRESENCE ? WORKER_WAIT : WORKER_DONE;
+}
+
+struct worker_kind *sender_keeper_create(struct sender *s)
+{
+    return worker_kind_create(
+        s->node->storage->background,
+        &(struct worker_settings){
+            .name = "destinations", .of = s, .run = sender_keeper_run, .at_once_max = 1});
+}
+
+void sender_keep(struct sender *s, enum keeper_work work, int64_t due)
+{
+    worker_add_due(s->keeper, (struct worker_key){.number = work}, due);
 }

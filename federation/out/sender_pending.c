@@ -115,8 +115,7 @@ static void leave_to_keeper(struct sender *s, const struct change *c, int64_t ro
     LOCKED(&s->lock);
     *s->last_unresolved = u;
     s->last_unresolved = &u->next;
-    s->must_look = true;
-    pthread_cond_signal(&s->keep);
+    sender_keep(s, KEEPER_RESOLVE, 0);
 }
 
 /* The other server whose user the member event is about; false if there is none. */
@@ -258,8 +257,8 @@ void sender_on_changes(void *ctx, const struct change *changes, size_t n)
         is_asked = true;
     }
     if (is_asked) {
-        s->must_scan = s->must_look = true;
-        pthread_cond_signal(&s->keep);
+        s->must_scan = true;
+        sender_keep(s, KEEPER_SCAN, 0);
     }
     for (size_t i = 0; i < s->touched_n; i++)
         sender_consider_locked(s, s->touched[i]);

@@ -2,11 +2,16 @@
  * know events and messages by their ids. */
 #include "federation/out/sender_internal.h"
 
+#include "base/clock.h"
 #include "base/mem.h"
 #include "storage/devices/to_device.h"
 #include "storage/servers/destinations.h"
 
-enum { LAG_MAX = 10000 }; /* how far the stored cursor of an idle destination may lag */
+enum {
+    SAVE_MS = 50,   /* between writes of cursors */
+    LAG_MAX = 10000 /* how far the stored cursor of an idle destination may lag; it is checked as
+                       often */
+};
 
 /* ---- saving ---- */
 
@@ -25,13 +30,41 @@ static bool sender_save_is_done_locked(const struct sender *s, const struct dest
     return done;
 }
 
-static void advance_idle_locked(struct sender *s, struct destination *d)
+static void sender_save_list_locked(struct sender *s, struct destination *d)
+{
+    d->is_dirty = true;
+    if (d->is_listed || !d->is_stored)
+        return;
+    if (s->dirty_n == s->dirty_cap) {
+        s->dirty_cap = s->dirty_cap ? s->dirty_cap * 2 : 64;
+        s->dirty = mem_realloc_array(s->dirty, s->dirty_cap, sizeof *s->dirty);
+    }
+    s->dirty[s->dirty_n++] = d;
+    d->is_listed = true;
+}
+
+void sender_note_dirty_locked(struct sender *s, struct destination *d)
+{
+    sender_save_list_locked(s, d);
+    if (!d->is_listed || s->must_save)
+        return;
+    s->must_save = true;
+    sender_keep(s, KEEPER_SAVE, s->last_save + SAVE_MS);
+}
+
+static void sender_save_advance_idle_locked(struct sender *s)
 {
     int64_t clear = sender_clear_position_locked(s);
-    if ((s->stopping || clear - d->saved > LAG_MAX) && d->is_stored &&
-        sender_save_is_done_locked(s, d)) {
-        d->sent = clear;
-        d->is_dirty = true;
+    if (!s->stopping && clear - s->advanced <= LAG_MAX)
+        return;
+    s->advanced = clear;
+    for (struct map_slot *slot = NULL; (slot = map_next(&s->destinations, slot));) {
+        struct destination *d = slot->value;
+        if ((s->stopping || clear - d->saved > LAG_MAX) && d->is_stored &&
+            sender_save_is_done_locked(s, d)) {
+            d->sent = clear;
+            sender_save_list_locked(s, d);
+        }
     }
 }
 
@@ -47,7 +80,7 @@ static void sender_save_take_locked(struct arena *a, struct destination *d, stru
                 .last_error = d->last_error[0] ? arena_strdup(a, d->last_error) : NULL,
                 .refusals = d->refusals},
         .to_device_sent = d->to_device_sent};
-    d->is_dirty = false;
+    d->is_dirty = d->is_listed = false;
     d->saved = d->sent;
     d->to_device_sent = 0;
 }
@@ -55,29 +88,29 @@ static void sender_save_take_locked(struct arena *a, struct destination *d, stru
 static size_t take_dirty(struct sender *s, struct arena *a, struct saved **ret)
 {
     LOCKED(&s->lock);
-    struct saved *list = arena_alloc_array(a, s->destinations.n + 1, sizeof *list);
-    size_t n = 0;
-    for (struct map_slot *slot = NULL; (slot = map_next(&s->destinations, slot));) {
-        struct destination *d = slot->value;
-        advance_idle_locked(s, d);
-        if (d->is_dirty && d->is_stored)
-            sender_save_take_locked(a, d, &list[n++]);
-    }
+    sender_save_advance_idle_locked(s);
+    size_t n = s->dirty_n;
+    struct saved *list = arena_alloc_array(a, n + 1, sizeof *list);
+    for (size_t i = 0; i < n; i++)
+        sender_save_take_locked(a, s->dirty[i], &list[i]);
+    s->dirty_n = 0;
     s->must_save = false;
+    s->last_save = mono_ms();
     *ret = list;
     return n;
 }
 
+/* The keeper tries again. */
 static void sender_save_put_back(struct sender *s, const struct saved *list, size_t n)
 {
     LOCKED(&s->lock);
     for (size_t i = 0; i < n; i++) {
         struct destination *d = map_get(&s->destinations, str_of(list[i].row.server));
-        d->is_dirty = true;
+        sender_save_list_locked(s, d);
         if (list[i].to_device_sent > d->to_device_sent)
             d->to_device_sent = list[i].to_device_sent;
     }
-    s->must_save = n > 0;
+    s->must_save = true;
 }
 
 static const struct err *sender_save_forget_messages(struct job *job, const struct saved *list,
@@ -140,8 +173,11 @@ static void find_busy_locked(struct sender *s, const struct destination_row *row
     struct destination *d = sender_destination_locked(s, row->server);
     if (!d)
         return;
-    if (!d->is_stored && !d->is_busy)
+    if (!d->is_stored && !d->is_busy) {
         take_row_locked(d, row);
+        if (d->is_dirty)
+            sender_note_dirty_locked(s, d);
+    }
     d->must_resend = d->must_resend || row->must_resend;
     if (row->has_pending)
         look_again_locked(s, d);
@@ -170,7 +206,7 @@ static void apply_wish_locked(struct sender *s, const struct destination_wish *w
         d->is_refusing = false;
         d->refusals = 0;
     }
-    d->is_dirty = s->must_save = true;
+    sender_note_dirty_locked(s, d);
 }
 
 /* Saves first: the database compares its rows with the log. */

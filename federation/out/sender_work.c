@@ -139,6 +139,8 @@ static const struct err *sender_work_make_row(struct sender *s, struct job *job,
     TRY(destinations_add(job_tx(job), d->server, d->sent));
     LOCKED(&s->lock);
     d->is_stored = true;
+    if (d->is_dirty)
+        sender_note_dirty_locked(s, d);
     return NULL;
 }
 
@@ -168,21 +170,18 @@ static void pause_after(struct sender *s, struct destination *d, const struct er
     d->retry_at = now_ms() + DATABASE_PAUSE_MS;
 }
 
-void sender_work(struct sender *s, struct arena *a, struct destination *d)
+void sender_work(struct sender *s, struct job *job, struct destination *d)
 {
-    struct job job;
     struct transaction t = {0};
     sender_work_gather(s, d);
-    job_init(&job, s->node, a);
-    const struct err *e = sender_work_prepare(s, &job, d, &t);
+    const struct err *e = sender_work_prepare(s, job, d, &t);
     if (e)
         pause_after(s, d, e);
     else if (t.body.n)
-        sender_work_send_one(s, &job, d, &t);
+        sender_work_send_one(s, job, d, &t);
     else
         sender_advance(s, d, &t);
     if (!e)
-        sender_resend(s, &job, d);
+        sender_resend(s, job, d);
     buf_finish(&t.body);
-    job_finish(&job);
 }

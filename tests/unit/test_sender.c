@@ -148,9 +148,11 @@ static int end(void **state)
     node_store()->federation = NULL;
     struct sender *s = federation.sender;
     answers_destroy(federation.answers);
-    node_end(); /* the listener may be called until then */
+    committer_stop(node_store()->storage->committer); /* the listener may be called until then */
+    node_store()->storage->committer = NULL;
     sender_destroy(s);
     sender_destroy(by_hand);
+    node_end();
     return 0;
 }
 
@@ -360,6 +362,37 @@ static void test_a_repetition_is_the_same_transaction(void **state)
     assert_true(tries >= 2);
 }
 
+static size_t tries(const char *server)
+{
+    size_t n = 0;
+    pthread_mutex_lock(&world.mutex);
+    for (size_t i = 0; i < world.n; i++)
+        n += strcmp(world.seen[i].server, server) == 0;
+    pthread_mutex_unlock(&world.mutex);
+    return n;
+}
+
+static void test_a_retry_is_due_when_the_back_off_ends(void **state)
+{
+    int64_t pause = node_store()->config->federation_retry_min_ms;
+    world.far_fails = true;
+    say(1);
+    WAIT_UNTIL(is_backed_off("far.example"));
+    for (int i = 0; i < 10; i++, pause *= 2) {
+        size_t before = tries("far.example");
+        clock_advance(pause);
+        WAIT_UNTIL(tries("far.example") > before && is_backed_off("far.example"));
+    }
+    world.far_fails = false; /* its back-off lasts minutes now */
+    say(1);
+    await_events("the other gets both", "near.example", 2);
+    wait_some_rounds();
+    assert_int_equal(taken("far.example", NULL), 0);
+    clock_advance(pause);
+    await_events("both come", "far.example", 2);
+    assert_false(is_backed_off("far.example"));
+}
+
 static void test_after_long_the_newest_is_enough(void **state)
 {
     world.far_fails = true;
@@ -428,6 +461,7 @@ int main(void)
         TEST(test_skipped_events_are_caught_up),
         TEST(test_all_come_in_order_fifty_at_most),
         TEST(test_a_repetition_is_the_same_transaction),
+        TEST(test_a_retry_is_due_when_the_back_off_ends),
         TEST(test_after_long_the_newest_is_enough),
         TEST(test_typing_and_receipts),
         TEST(test_nothing_for_denied_servers),
