@@ -1,4 +1,5 @@
-/* A whole node (server/node.h) on a database of pg_fixture.h, without its network, and users. */
+/* A whole node (server/node.h) on a database of pg_fixture.h, without its network, and users. A
+ * test may start more of them: node_store() is the first, and has number 0. */
 #ifndef TESTS_NODE_FIXTURE_H
 #define TESTS_NODE_FIXTURE_H
 
@@ -13,15 +14,24 @@
 #include "storage/db/intern.h"
 #include "storage/schema/deployment.h"
 
+enum { NODES_MAX = 2 };
+
 static struct {
-    struct running_node running;
+    struct running_node running[NODES_MAX];
+    bool runs[NODES_MAX];
+    const struct config *config;
     struct arena *arena;
     char dir[64];
 } node_fixture_;
 
+static inline struct node *node_numbered(int number)
+{
+    return &node_fixture_.running[number].node;
+}
+
 static inline struct node *node_store(void)
 {
-    return &node_fixture_.running.node;
+    return node_numbered(0);
 }
 
 /* The settings that the first `concorde serve` stores. */
@@ -41,27 +51,43 @@ static inline void node_make_deployment_(const struct config *config)
     tx_finish(&tx);
 }
 
+static inline void node_run(int number)
+{
+    pg_must("node_start",
+            node_start(&node_fixture_.running[number], node_fixture_.config, NODE_COMMAND));
+    node_fixture_.runs[number] = true;
+}
+
+static inline void node_end_running(int number)
+{
+    if (node_fixture_.runs[number])
+        node_stop(&node_fixture_.running[number]);
+    node_fixture_.runs[number] = false;
+}
+
 static inline void node_begin(void)
 {
     const struct config_override set[] = {{"server_name", "test.example"}, {"database", pg_uri()}};
-    const struct config *config = NULL;
     buf_auto struct buf problems = {0};
+    node_fixture_.config = NULL;
     node_fixture_.arena = arena_create();
     snprintf(node_fixture_.dir, sizeof node_fixture_.dir, "/tmp/concorde-node-XXXXXX");
     if (!mkdtemp(node_fixture_.dir))
         abort();
-    config_read(node_fixture_.arena, NULL, node_fixture_.dir, set, 2, &problems, &config);
-    if (!config) {
+    config_read(node_fixture_.arena, NULL, node_fixture_.dir, set, 2, &problems,
+                &node_fixture_.config);
+    if (!node_fixture_.config) {
         fprintf(stderr, "%.*s\n", (int)problems.n, problems.p);
         abort();
     }
-    node_make_deployment_(config);
-    pg_must("node_start", node_start(&node_fixture_.running, config, NODE_COMMAND));
+    node_make_deployment_(node_fixture_.config);
+    node_run(0);
 }
 
 static inline void node_end(void)
 {
-    node_stop(&node_fixture_.running);
+    for (int i = 0; i < NODES_MAX; i++)
+        node_end_running(i);
     arena_destroy(node_fixture_.arena);
     pg_remove_dir(node_fixture_.dir);
 }
