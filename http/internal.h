@@ -237,7 +237,7 @@ struct http_server {
     int idle_timeout_s, connections_max, cpus;
     struct address_ranges *proxies;
     struct router *router;
-    struct rate_table *rate_table;
+    struct rate_table *rate_table; /* borrowed */
     struct pool pools[POOL_COUNT];
     struct loop *loops;
     int loops_n;

@@ -40,6 +40,7 @@ extern const char *const http_pool_names[POOL_COUNT]; /* "client" */
 /* How soon a pool takes a request, beside others of the pool (http/fair_queue.h). */
 enum queue_order { ORDER_USUAL, ORDER_AHEAD, ORDER_FIRST, ORDER_COUNT };
 
+/* Nodes exchange these numbers (http/rate.h), so new ones come last. */
 enum route_rate {
     RATE_NONE,
     RATE_MESSAGE,

@@ -56,6 +56,7 @@ static void copy_config(struct http_server *s, const struct http_config *config)
 {
     s->hooks = config->hooks;
     memcpy(s->rates, config->rates, sizeof s->rates);
+    s->rate_table = config->rate_table;
     s->body_max = config->body_max;
     s->bodies.size = config->bodies_max ? config->bodies_max : BODIES_MAX;
     s->upload_max = config->upload_max;
@@ -89,7 +90,6 @@ static const struct err *server_start(struct http_server *s, const struct http_c
     TRY(address_ranges_create(config->trusted_proxies, config->trusted_proxies_n, &s->proxies));
     TRY(router_create(tables, tables_n, &s->router));
     metrics_create(s);
-    s->rate_table = rate_table_create();
     connections_init(&s->connections, config->connections_of_address_max > 0
                                           ? config->connections_of_address_max
                                           : s->connections_max);
@@ -139,7 +139,6 @@ static void free_server(struct http_server *s)
     free(s->loops);
     free(s->upload_dir);
     metrics_destroy(s);
-    rate_table_destroy(s->rate_table);
     connections_finish(&s->connections);
     router_destroy(s->router);
     address_ranges_destroy(s->proxies);

@@ -60,6 +60,7 @@ struct http_config {
     const char *const *trusted_proxies;
     size_t trusted_proxies_n;
     struct rate_limit rates[RATE_COUNT]; /* per_second 0: unlimited */
+    struct rate_table *rate_table;       /* borrowed; NULL if no rate is limited */
     struct http_hooks hooks;
 };
 

@@ -1,7 +1,9 @@
 #include "server/node_parts.h"
 
 #include "base/cache.h"
+#include "base/sha256.h"
 #include "federation/federation.h"
+#include "http/rate.h"
 #include "rooms/account_cache.h"
 #include "rooms/read/directory.h"
 #include "rooms/read/erasure.h"
@@ -25,6 +27,16 @@
 #include "users/typing.h"
 #include "users/unread.h"
 #include "users/users.h"
+
+/* The nodes of a deployment share the signing key, and nothing else that is secret. */
+static struct rate_table *make_rates(const struct signing_key *key)
+{
+    const struct str parts[] = {STR("rate limits"),
+                                {(const char *)key->secret, sizeof key->secret}};
+    unsigned char hash[SHA256_BYTES];
+    sha256_parts(parts, sizeof parts / sizeof *parts, hash);
+    return rate_table_create(hash);
+}
 
 const struct err *node_create_parts(struct node *node, const struct node_sizes *sizes,
                                     int64_t position, bool has_federation,
@@ -52,6 +64,7 @@ const struct err *node_create_parts(struct node *node, const struct node_sizes *
         node->users->presence = presence_create(node);
     node->rooms->indexer = search_indexer_create(node);
     node->server->media = media_repo_create();
+    node->server->rates = make_rates(&node->keys->current);
     if (has_federation)
         TRY(federation_create(node));
     feed_set_listeners(node->storage->feed, listeners, listeners_of(node, listeners));
@@ -69,6 +82,7 @@ void node_destroy_parts(struct node *node)
     typing_destroy(node->users->typing);
     account_cache_destroy(node->rooms->account_cache);
     filter_cache_destroy(node->users->filters);
+    rate_table_destroy(node->server->rates);
     media_repo_destroy(node->server->media);
     txn_memory_destroy(node->rooms->txns);
     session_table_destroy(node->users->sessions);

@@ -154,6 +154,7 @@ static struct http_config http_settings(struct running_node *n)
                   .ctx = n},
     };
     set_pools(c, http.pools);
+    http.rate_table = n->node.server->rates;
     auth_set_hooks(&http.hooks);
     http.hooks.authenticate[WHO_SERVER] = federation_authenticate;
     http.hooks.source[WHO_SERVER] = federation_source;

@@ -5,6 +5,7 @@
 struct server {
     struct auth *auth;        /* server/account/auth.h */
     struct media_repo *media; /* server/media/repo.h */
+    struct rate_table *rates; /* http/rate.h: also of passwords (server/account/attempts.h) */
 };
 
 #endif

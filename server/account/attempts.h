@@ -25,16 +25,18 @@ enum {
     ATTEMPTS_FAILED_S = 300
 };
 
+struct rate_table; /* http/rate.h */
+
 /* Counts one. M_LIMIT_EXCEEDED when there were too many (rc_login). user: users.id; 0: no such
  * account. */
 const struct err *attempts_count(struct request *rq, const char *user_id, int64_t user,
                                  enum queue_order *ret_order);
 
 /* The order of an attempt from a network where the account is not known. now_us: monotonic. */
-enum queue_order attempts_order(struct arena *a, const char *user_id, const char *network,
-                                int64_t now_us);
+enum queue_order attempts_order(struct rate_table *t, struct arena *a, const char *user_id,
+                                const char *network, int64_t now_us);
 /* An attempt that went ahead has not failed. */
-void attempts_give_back(struct arena *a, const char *network, int64_t now_us);
+void attempts_give_back(struct rate_table *t, struct arena *a, const char *network, int64_t now_us);
 
 /* Records that the user has signed in from the request's network. */
 const struct err *attempts_note_sign_in(struct request *rq, int64_t user);

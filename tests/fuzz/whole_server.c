@@ -112,7 +112,7 @@ static void start(const char *reachable)
         .uri = uri, .feed = s->storage->feed, .epochs = s->storage->epochs};
     HOLDS(!committer_start(&settings, &s->storage->committer));
     whole.http.body_max = whole.http.upload_max = INPUT_MAX;
-    whole.http.rate_table = rate_table_create();
+    whole.http.rate_table = s->server->rates;
     HOLDS(!router_create(route_tables, route_tables_n, &whole.http.router));
 }
 

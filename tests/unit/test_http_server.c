@@ -1,5 +1,7 @@
 /* The HTTP server from outside: requests, replies, errors and limits. Waiting, streaming and
  * stopping are in test_http_wait.c. */
+#include "http/rate.h"
+
 #include "http_fixture.h"
 
 static const struct err *echo(struct request *rq, struct reply *rp)
@@ -76,6 +78,8 @@ static const struct route routes[] = {
     {GET, "/redirect", redirect, .who = WHO_ANYONE},
     {0}};
 
+static struct rate_table *rates;
+
 static int start_server(void **state)
 {
     struct http_config config = fixture_config();
@@ -83,6 +87,7 @@ static int start_server(void **state)
     config.trusted_proxies = proxies;
     config.trusted_proxies_n = 2;
     config.rates[RATE_LOGIN] = (struct rate_limit){0.1, 2};
+    config.rate_table = rates = rate_table_create(NULL);
     *state = fixture_start(&config, routes);
     return 0;
 }
@@ -90,6 +95,7 @@ static int start_server(void **state)
 static int stop_server(void **state)
 {
     http_server_stop(*state, 1000);
+    rate_table_destroy(rates);
     return 0;
 }
 
