@@ -8,12 +8,14 @@ import contextlib
 import functools
 import itertools
 import os
+import pathlib
 import signal
 
 from balancer import Balancer
 from link import Link
 from postgres import Postgres, port_to_keep
 from server import Server
+from waiting import eventually
 
 NODES = int(os.environ.get("NODES") or 3)
 TEMPLATE = "a_first_start"
@@ -64,6 +66,11 @@ class Node(Server):
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
         self.is_paused = True
+        eventually(lambda: set(self._thread_states()) == {"T"})
+
+    def _thread_states(self):
+        for file in pathlib.Path(f"/proc/{self.process.pid}/task").glob("*/stat"):
+            yield file.read_text().rpartition(")")[2].split()[0]
 
     def resume(self):
         self.process.send_signal(signal.SIGCONT)
