@@ -16,7 +16,8 @@ struct attempt {
     size_t flows_n;
     const char *user_id; /* the caller; NULL: a user who registers */
     struct uia_session session;
-    bool stored;             /* the session is in the database */
+    bool stored;             /* the session is in the database, ... */
+    size_t stored_n;         /* ... with so many completed stages */
     const struct err *wrong; /* why the stage failed, for the 401 reply; NULL: it did not */
 };
 
@@ -191,18 +192,39 @@ static const char **flow_texts(const struct attempt *t)
     return texts;
 }
 
+static void make_session(struct attempt *t)
+{
+    const struct caller *caller = caller_of(t->rq);
+    t->session = (struct uia_session){.id = id_random(t->rq->arena, SESSION_LETTERS),
+                                      .user = caller ? caller->user : 0,
+                                      .flows = flow_texts(t),
+                                      .flows_n = t->flows_n};
+    operation_of(t->rq, t->session.operation);
+}
+
 /* The client's session, or a new one: an expired session only loses its stages. */
 static const struct err *find_session(struct attempt *t)
 {
-    const struct caller *caller = caller_of(t->rq);
     TRY(find_named(t->rq, &t->stored, &t->session));
+    t->stored_n = t->session.completed_n;
     if (!t->stored) {
-        t->session = (struct uia_session){.id = id_random(t->rq->arena, SESSION_LETTERS),
-                                          .user = caller ? caller->user : 0};
-        operation_of(t->rq, t->session.operation);
+        make_session(t);
+        return NULL;
     }
     t->session.flows = flow_texts(t);
     t->session.flows_n = t->flows_n;
+    return NULL;
+}
+
+/* Stages that were completed by earlier requests count once: for the request that ends the session.
+ * Any other one begins anew. */
+static const struct err *end_session(struct attempt *t, bool *ret_done)
+{
+    TRY(uia_session_end(job_tx(job_of(t->rq)), t->session.id, ret_done));
+    if (!*ret_done && !t->stored_n)
+        *ret_done = true; /* this request has completed all of them */
+    if (!*ret_done)
+        make_session(t);
     return NULL;
 }
 
@@ -292,10 +314,10 @@ const struct err *uia_require(struct request *rq, struct reply *rp, const struct
     if (type)
         TRY(take_stage(&t, auth, type));
     *ret_done = !t.wrong && is_complete(&t);
+    if (*ret_done && t.stored)
+        TRY(end_session(&t, ret_done));
     if (!*ret_done)
         return reply_more(&t, rp, auth);
-    if (t.stored)
-        TRY(uia_session_end(job_tx(job_of(rq)), t.session.id));
     if (ret_proof)
         *ret_proof =
             (struct uia_proof){t.stored ? t.session.id : NULL, t.session.registration_token};

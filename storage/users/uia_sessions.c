@@ -63,12 +63,15 @@ const struct err *uia_session_get(struct tx *tx, const char *id, bool *ret_found
     return NULL;
 }
 
-SQL(uia_session_end_sql, "DELETE FROM uia_sessions WHERE session = $1")
+SQL(uia_session_end_sql, "DELETE FROM uia_sessions WHERE session = $1 AND answer IS NULL")
 
-const struct err *uia_session_end(struct tx *tx, const char *id)
+const struct err *uia_session_end(struct tx *tx, const char *id, bool *ret_ended)
 {
     struct token_hash hash = token_hash(id);
-    return db_exec(tx, &uia_session_end_sql, P(BYTES(token_bytes(&hash))), NULL);
+    int64_t rows;
+    TRY(db_exec(tx, &uia_session_end_sql, P(BYTES(token_bytes(&hash))), &rows));
+    *ret_ended = rows == 1;
+    return NULL;
 }
 
 SQL(uia_sessions_purge_sql, "DELETE FROM uia_sessions WHERE expires_ts <= $1")

@@ -25,7 +25,9 @@ const struct err *uia_session_put(struct tx *tx, const struct uia_session *s, in
 /* ret_found false when it is unknown or has expired. */
 const struct err *uia_session_get(struct tx *tx, const char *id, bool *ret_found,
                                   struct uia_session *ret);
-const struct err *uia_session_end(struct tx *tx, const char *id);
+/* Deletes one that has no answer yet. ret_ended false: another request was faster, perhaps on
+ * another node. */
+const struct err *uia_session_end(struct tx *tx, const char *id, bool *ret_ended);
 const struct err *uia_sessions_purge(struct tx *tx); /* deletes expired ones */
 
 #endif

@@ -47,7 +47,7 @@ def psql(uri, sql):
 
 @contextlib.contextmanager
 def locked(server, table):
-    """Locks a table against all readers."""
+    """Locks a table against all readers; "NAME IN SHARE MODE": against writers only."""
     uri = as_superuser(uri_of(server))
     holder = subprocess.Popen(["psql", "-qXAt", uri], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     holder.stdin.write(f"BEGIN; LOCK TABLE {table}; SELECT 'held';\n")

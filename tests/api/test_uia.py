@@ -1,8 +1,12 @@
 """Client-server API, "User-Interactive Authentication API"."""
 
+import concurrent.futures
+
 import pytest
 
 from client import Client, q
+from restoring import locked, psql, uri_of
+from waiting import eventually
 
 TOKEN_PATH = "/_matrix/client/v1/login/get_token"
 
@@ -134,3 +138,20 @@ def test_registration_sessions_do_not_fit_elsewhere(anonymous, alice):
 def test_the_first_request_needs_a_token(anonymous):
     anonymous.fails(401, "M_MISSING_TOKEN", "POST", "/account/deactivate", {})
     anonymous.fails(401, "M_MISSING_TOKEN", "DELETE", f"/devices/{q('X')}", {})
+
+
+def test_a_completed_session_counts_for_one_of_two_requests(anonymous, alice):
+    """Both have read that its stages are completed: perhaps at two nodes."""
+    from test_fallback import page
+
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%uia_sessions%'"
+    session = ask(alice)["session"]
+    assert page(anonymous, "m.login.password", session, {"password": alice.password}).status_code == 200
+    body = {"auth": {"session": session}}
+    with concurrent.futures.ThreadPoolExecutor(2) as pool:
+        with locked(alice.server, "uia_sessions IN SHARE MODE"):
+            asked = [pool.submit(alice.request, "POST", TOKEN_PATH, json=body) for _ in range(2)]
+            eventually(lambda: psql(uri_of(alice.server), waiting) == "2")
+        replies = sorted((a.result() for a in asked), key=lambda r: r.status_code)
+    assert [r.status_code for r in replies] == [200, 401]
+    assert replies[1].json()["session"] != session
