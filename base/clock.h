@@ -53,6 +53,12 @@ static inline int64_t mono_unmoved_ms(void) /* mono_ms() less what tests moved i
     return clock_read_ms_(CLOCK_MONOTONIC);
 }
 
+/* mono_ms() and the time in which the machine was suspended: for what ends elsewhere meanwhile. */
+static inline int64_t boot_ms(void)
+{
+    return clock_read_ms_(CLOCK_BOOTTIME) + clock_moved_ms();
+}
+
 static inline bool clock_is_movable(void)
 {
     return clock_is_movable_;

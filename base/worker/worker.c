@@ -293,7 +293,7 @@ static void worker_run_locked(struct worker_pool *p, struct worker_entry *e, voi
     else if (ran)
         worker_conclude_locked(e, outcome, &item);
     else
-        worker_queue_locked(e, mono_ms() + item.wait_ms);
+        worker_queue_locked(e, e->hurried ? 0 : mono_ms() + item.wait_ms);
     if (k->stopping)
         pthread_cond_broadcast(&p->finished);
 }

@@ -13,9 +13,11 @@ enum { HOUR_MS = 3600 * 1000, DAY_MS = 24 * HOUR_MS };
 static void all_clocks_move_but_one(void **state)
 {
     int64_t now = now_ms(), mono = mono_ms(), us = mono_us(), unmoved = mono_unmoved_ms();
+    int64_t boot = boot_ms();
     clock_advance(HOUR_MS);
     assert_in_range(now_ms() - now, HOUR_MS, 2 * HOUR_MS);
     assert_in_range(mono_ms() - mono, HOUR_MS, 2 * HOUR_MS);
+    assert_in_range(boot_ms() - boot, HOUR_MS, 2 * HOUR_MS);
     assert_in_range(mono_us() - us, HOUR_MS * INT64_C(1000), 2 * HOUR_MS * INT64_C(1000));
     assert_in_range(mono_unmoved_ms() - unmoved, 0, HOUR_MS - 1);
 }

@@ -433,6 +433,26 @@ static void the_hook_may_refuse(void **state)
     end();
 }
 
+static bool hurry_and_refuse(void *of, const struct worker_key *key, int64_t *ret_wait_ms)
+{
+    if (atomic_fetch_add(&asked, 1))
+        return true;
+    worker_hurry(kind, *key);
+    *ret_wait_ms = HOUR_MS;
+    return false;
+}
+
+static void hurried_during_a_refusal_it_is_asked_again_at_once(void **state)
+{
+    asked = 0;
+    begin(1, &(struct worker_settings){.may_run = hurry_and_refuse});
+    worker_kind_start(kind);
+    add("a", 1);
+    check_runs("again, and then it may", 1);
+    assert_int_equal(asked, 2);
+    end();
+}
+
 /* ---- the end ---- */
 
 static void *stop_kind(void *ret_stopped)
@@ -571,6 +591,7 @@ int main(void)
         cmocka_unit_test(periodic_work_waits_without_failing),
         cmocka_unit_test(added_while_it_runs_it_runs_again_alone),
         cmocka_unit_test(the_hook_may_refuse),
+        cmocka_unit_test(hurried_during_a_refusal_it_is_asked_again_at_once),
         cmocka_unit_test(a_stop_waits_for_what_runs),
         cmocka_unit_test(threads_have_names_and_what_they_need),
         cmocka_unit_test(metrics_are_by_kind),
