@@ -2,7 +2,7 @@
 
 #include "base/mem.h"
 
-enum { BACKGROUND_THREADS = 5 };
+enum { BACKGROUND_THREADS = 6 };
 
 static void *job_pool_create_thread(void *node)
 {

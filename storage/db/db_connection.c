@@ -51,6 +51,7 @@ static const struct {
     {"57P", ERR_UNAVAILABLE},   /* shutting down, crashed, starting up */
     {"53", ERR_UNAVAILABLE},    /* out of connections, memory or disk */
     {"25006", ERR_UNAVAILABLE}, /* read-only: a standby after a failover */
+    {"LE001", ERR_LEASE_LOST},  /* of lease_check() */
     {"25P03", ERR_UNAVAILABLE}, /* idle_in_transaction_session_timeout */
 };
 
@@ -81,6 +82,8 @@ const struct err *db_result_error(PGconn *pg, const PGresult *result, const char
             return db_away(message);
         const char *text = by_sqlstate[i].code == ERR_TOO_SLOW
                                ? "This takes too long: ask for less at once"
+                           : by_sqlstate[i].code == ERR_LEASE_LOST
+                               ? "Another node does this work now"
                                : "Another request changed this at the same time";
         return err_with_cause(err(by_sqlstate[i].code, "%s", text), "%s: %s", what, line);
     }
