@@ -8,12 +8,14 @@
 #include "storage/db/epochs.h"
 #include "storage/db/log.h"
 #include "storage/db/session_check.h"
+#include "storage/lease.h"
 #include "storage/schema/deployment.h"
 #include "storage/schema/migrate.h"
 #include "storage/schema/schema_check.h"
 #include "users/presence.h"
 
 #include <signal.h>
+#include <sodium.h>
 #include <unistd.h>
 
 enum { FEED_ENTRIES = 1 << 16, FEED_SHARE = 4 };
@@ -92,6 +94,15 @@ static const struct err *node_open_log(struct running_node *n, enum node_kind ki
     return e;
 }
 
+/* From now on this node takes leases, as itself and no earlier process. */
+static void node_start_leases(struct leases *l)
+{
+    int64_t id;
+    randombytes_buf(&id, sizeof id);
+    leases_set_node(l, &(struct lease_settings){.node = (id & INT64_MAX) | 1});
+    leases_start(l);
+}
+
 /* Whether the data is complete, and belongs to this server. */
 static const struct err *check_data(struct tx *tx, const struct config *config, enum node_kind kind,
                                     bool had_key)
@@ -138,6 +149,8 @@ static const struct err *server_node_start(struct running_node *n, enum node_kin
     if (kind == NODE_SERVER)
         federation_start(s->federation);
     if (kind == NODE_SERVER)
+        node_start_leases(s->storage->leases);
+    if (kind == NODE_SERVER)
         TRY(data_dir_publish(n->lock_fd, n->uri));
     return NULL;
 }
@@ -163,6 +176,7 @@ const struct err *node_start(struct running_node *n, const struct config *config
 void node_stop(struct running_node *n)
 {
     struct node *s = &n->node;
+    leases_give_back(s->storage->leases);
     federation_stop(s->federation);
     presence_stop(s->users->presence);
     search_indexer_stop(s->rooms->indexer);

@@ -19,6 +19,7 @@
 #include "storage/db/feed.h"
 #include "storage/db/intern.h"
 #include "storage/job_pool.h"
+#include "storage/lease.h"
 #include "users/device_state.h"
 #include "users/filters.h"
 #include "users/message_quota.h"
@@ -39,10 +40,12 @@ static struct rate_table *make_rates(const struct signing_key *key)
 }
 
 const struct err *node_create_parts(struct node *node, const struct node_sizes *sizes,
-                                    int64_t position, bool has_federation,
+                                    int64_t position, bool is_server,
                                     struct feed_listener listeners[static LISTENERS_N])
 {
     node_pools_create(node);
+    if (is_server)
+        node->storage->leases = leases_create(node);
     node->storage->feed = feed_create(sizes->feed_entries, sizes->feed_bytes, position);
     node->caches = cache_budget_create(sizes->cache_bytes);
     node->storage->epochs = epochs_create();
@@ -65,7 +68,7 @@ const struct err *node_create_parts(struct node *node, const struct node_sizes *
     node->rooms->indexer = search_indexer_create(node);
     node->server->media = media_repo_create();
     node->server->rates = make_rates(&node->keys->current);
-    if (has_federation)
+    if (is_server)
         TRY(federation_create(node));
     feed_set_listeners(node->storage->feed, listeners, listeners_of(node, listeners));
     return NULL;
@@ -91,6 +94,7 @@ void node_destroy_parts(struct node *node)
     room_cache_destroy(node->rooms->cache);
     device_states_destroy(node->users->device_states);
     message_quota_destroy(node->users->message_quota);
+    leases_destroy(node->storage->leases);
     node_pools_destroy(node);
     if (node->storage->intern)
         intern_destroy(node->storage->intern);

@@ -14,10 +14,11 @@ struct node_sizes {
 };
 
 /* Makes all parts but the committer, without their threads. Needs node->config, ->keys and
- * ->storage->db, and the records of the floors, zeroed. position: where the feed begins. listeners:
- * filled; it lives as long as the node. On an error, too, node_destroy_parts() undoes it. */
+ * ->storage->db, and the records of the floors, zeroed. position: where the feed begins. is_server:
+ * it federates, and may hold leases. listeners: filled; it lives as long as the node. On an error,
+ * too, node_destroy_parts() undoes it. */
 const struct err *node_create_parts(struct node *node, const struct node_sizes *sizes,
-                                    int64_t position, bool has_federation,
+                                    int64_t position, bool is_server,
                                     struct feed_listener listeners[static LISTENERS_N]);
 /* When the threads and the committer have ended; also of parts that were never made. The connection
  * pool is the caller's. */

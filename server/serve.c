@@ -25,6 +25,7 @@
 #include "storage/db/feed.h"
 #include "storage/db/intern.h"
 #include "storage/db/write.h"
+#include "storage/lease.h"
 #include "users/device_state.h"
 #include "users/message_quota.h"
 #include "users/session.h"
@@ -199,6 +200,7 @@ static void add_store_metrics(void *what, struct buf *out)
     intern_add_metrics(s->storage->intern, out);
     committer_add_metrics(s->storage->committer, out);
     feed_add_metrics(s->storage->feed, out);
+    leases_add_metrics(s->storage->leases, out);
     cache_budget_add_metrics(s->caches, out);
     message_quota_add_metrics(s->users->message_quota, out);
     session_table_add_metrics(s->users->sessions, out);
@@ -287,6 +289,7 @@ static const struct err *server_serve_serve(struct cli *cli, struct running_node
     wait_for_stop(cli, n, signals);
     sd_notify_state("STOPPING=1");
     metrics_forget_sources();
+    leases_give_back(n->node.storage->leases);
     int drain_ms = n->is_lost ? 0 : (int)n->node.config->shutdown_timeout_ms;
     federation_drain(n->node.federation, drain_ms);
     http_server_stop(http, drain_ms);

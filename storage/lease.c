@@ -44,15 +44,19 @@ struct leases {
 
 /* ---- jobs ---- */
 
-struct leases *leases_create(struct node *node, const struct lease_settings *s)
+struct leases *leases_create(struct node *node)
 {
     struct leases *l = mem_zalloc(sizeof *l);
-    assert(s->node);
     l->node = node;
+    return l;
+}
+
+void leases_set_node(struct leases *l, const struct lease_settings *s)
+{
+    assert(s->node);
     l->s = *s;
     if (!l->s.lease_ms)
         l->s.lease_ms = LEASE_MS;
-    return l;
 }
 
 void leases_destroy(struct leases *l)
@@ -325,6 +329,7 @@ const struct err *leases_renew(struct leases *l, struct tx *tx)
 {
     struct lease_names all;
     struct rows rows;
+    assert(l->s.node);
     if (!l->jobs_n)
         return NULL;
     leases_list(l, tx->arena, &all);

@@ -33,7 +33,9 @@ struct lease_settings {
 };
 
 struct leases; /* those that a node may hold */
-struct leases *leases_create(struct node *node, const struct lease_settings *s);
+struct leases *leases_create(struct node *node);
+/* Which node this is. Before the first round. */
+void leases_set_node(struct leases *l, const struct lease_settings *s);
 void leases_destroy(struct leases *l); /* after the work that asks for its leases; NULL-safe */
 
 /* ---- jobs ---- */

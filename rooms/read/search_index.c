@@ -6,6 +6,7 @@
 #include "rooms/read/erasure.h"
 #include "rooms/read/search_text.h"
 #include "storage/db/feed.h"
+#include "storage/lease.h"
 #include "storage/rooms/search.h"
 #include "storage/users/erasures.h"
 #include "storage/users/profiles.h"
@@ -139,8 +140,14 @@ static const struct err *forget_page(struct job *job, bool *ret_more)
     return erasures_forget_words(job_tx(job), FORGET_PAGE, ret_more);
 }
 
+/* Under which lease the index is worked on. NULL: none, for a search that catches up. */
+struct search_lease {
+    struct lease_job *job;
+    int64_t fence;
+};
+
 /* In a transaction and an arena of its own. */
-static const struct err *page_alone(const struct node *node,
+static const struct err *page_alone(const struct node *node, const struct search_lease *lease,
                                     const struct err *(*page)(struct job *job, bool *ret_more),
                                     bool *ret_more)
 {
@@ -150,6 +157,8 @@ static const struct err *page_alone(const struct node *node,
     const struct err *e = tx_begin(job_tx(&job));
     if (!e)
         e = page(&job, ret_more);
+    if (!e && lease)
+        e = lease_check(job_tx(&job), lease->job, 0, lease->fence);
     if (!e)
         e = tx_commit(job_tx(&job));
     job_finish(&job);
@@ -161,9 +170,9 @@ const struct err *search_index_catch_up(struct job *job, int pages)
     bool more = true, more_ranges = true;
     for (int i = 0; i < pages && (more || more_ranges); i++) {
         if (more)
-            TRY(page_alone(job->node, index_page, &more));
+            TRY(page_alone(job->node, NULL, index_page, &more));
         if (more_ranges)
-            TRY(page_alone(job->node, range_page, &more_ranges));
+            TRY(page_alone(job->node, NULL, range_page, &more_ranges));
     }
     return NULL;
 }
@@ -174,7 +183,8 @@ struct search_indexer {
     struct node *node;
     struct worker_kind *follows;
     /* Used by the work only: new entries have our form; all entries have; all names up to
-     * names_after are folded. */
+     * names_after are folded. All under this lease. */
+    struct search_lease lease;
     bool adopted, remade, names_folded;
     int64_t names_after;
     bool heard;          /* the feed's thread: there are such events, not settled yet */
@@ -225,7 +235,7 @@ static const struct err *search_index_renew(struct search_indexer *x)
     if (!x->names_folded)
         return fold_names(x);
     bool more;
-    TRY(page_alone(x->node, remake_page, &more));
+    TRY(page_alone(x->node, &x->lease, remake_page, &more));
     x->remade = !more;
     return NULL;
 }
@@ -235,15 +245,15 @@ static const struct err *follow_pages(struct search_indexer *x, bool *ret_more)
 {
     bool adopting, index = true, ranges = true, forget = atomic_exchange(&x->forgets, false);
     if (!x->adopted)
-        TRY(page_alone(x->node, adopt, &adopting));
+        TRY(page_alone(x->node, &x->lease, adopt, &adopting));
     x->adopted = true;
     for (int i = 0; i < PAGES_AT_ONCE && (index || ranges || forget); i++) {
         if (index)
-            TRY(page_alone(x->node, index_page, &index));
+            TRY(page_alone(x->node, &x->lease, index_page, &index));
         if (ranges)
-            TRY(page_alone(x->node, range_page, &ranges));
+            TRY(page_alone(x->node, &x->lease, range_page, &ranges));
         if (forget)
-            TRY(page_alone(x->node, forget_page, &forget));
+            TRY(page_alone(x->node, &x->lease, forget_page, &forget));
     }
     if (forget)
         atomic_store(&x->forgets, true);
@@ -253,6 +263,16 @@ static const struct err *follow_pages(struct search_indexer *x, bool *ret_more)
     return NULL;
 }
 
+/* What another node has done meanwhile is looked up in the database. */
+static void search_index_use_lease(struct search_indexer *x, int64_t fence)
+{
+    if (x->lease.fence == fence)
+        return;
+    x->lease.fence = fence;
+    x->adopted = x->remade = false;
+    atomic_store(&x->forgets, true); /* continues what a stop interrupted */
+}
+
 /* It rests after each run, and ends once it is not behind. */
 static enum worker_outcome search_index_follow(void *of, void *thread, struct worker_item *item)
 {
@@ -260,27 +280,45 @@ static enum worker_outcome search_index_follow(void *of, void *thread, struct wo
     bool more = true;
     if (!atomic_exchange(&x->behind, false))
         return WORKER_DONE;
+    search_index_use_lease(x, lease_fence(x->lease.job, 0));
     const struct err *e = follow_pages(x, &more);
-    if (e) {
+    if (e)
         atomic_store(&x->forgets, true);
+    if (e && e->code != ERR_LEASE_LOST)
         log_err(LOG_WARN, "the search index cannot follow the log; it will try again", e);
-    }
     if (more || e)
         atomic_store(&x->behind, true);
     item->wait_ms = e ? RETRY_MS : x->remade ? IDLE_MS : REMAKE_MS;
     return WORKER_WAIT;
 }
 
+static void search_index_on_taken(void *of, int slice)
+{
+    struct search_indexer *x = of;
+    atomic_store(&x->behind, true);
+    worker_add(x->follows, (struct worker_key){0});
+    worker_hurry(x->follows, (struct worker_key){0});
+}
+
+static bool search_index_may_run(void *of, const struct worker_key *key, int64_t *ret_wait_ms)
+{
+    struct search_indexer *x = of;
+    return lease_may_run(x->lease.job, 0, ret_wait_ms);
+}
+
 struct search_indexer *search_indexer_create(struct node *node)
 {
     struct search_indexer *x = mem_zalloc(sizeof *x);
     x->node = node;
-    atomic_init(&x->forgets, true); /* continues what a stop interrupted */
-    atomic_init(&x->behind, true);
-    x->follows = worker_kind_create(
-        node->storage->background,
-        &(struct worker_settings){
-            .name = "search index", .of = x, .run = search_index_follow, .sooner_ms = RETRY_MS});
+    x->lease.job = leases_add(
+        node->storage->leases,
+        &(struct lease_job_settings){.name = "search", .of = x, .on_taken = search_index_on_taken});
+    x->follows = worker_kind_create(node->storage->background,
+                                    &(struct worker_settings){.name = "search index",
+                                                              .of = x,
+                                                              .run = search_index_follow,
+                                                              .sooner_ms = RETRY_MS,
+                                                              .may_run = search_index_may_run});
     return x;
 }
 

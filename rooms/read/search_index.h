@@ -6,9 +6,9 @@
  * After that, index entries of an older form, and display names of profiles that were folded by
  * another version, are rewritten.
  *
- * A thread of each node follows the log in the background; the cursor's row in the database keeps
- * two nodes from indexing the same events. A search catches up first, so that it finds the newest
- * events. */
+ * The node that holds the lease "search" follows the log in the background. A search, on any node,
+ * catches up first, so that it finds the newest events: the cursor's row in the database keeps two
+ * of them from indexing the same events. */
 #ifndef ROOMS_READ_SEARCH_INDEX_H
 #define ROOMS_READ_SEARCH_INDEX_H
 

@@ -17,6 +17,7 @@
 #include "storage/devices/devices.h"
 #include "storage/devices/key_backup.h"
 #include "storage/devices/to_device.h"
+#include "storage/lease.h"
 #include "storage/rooms/retention.h"
 #include "storage/users/one_time_tokens.h"
 #include "storage/users/uia_sessions.h"
@@ -44,6 +45,7 @@ struct auth {
     struct note *notes;
     size_t notes_n, notes_cap;
 
+    struct lease_job *sweeps;
     struct worker_kind *stores, *removes;
     struct push_actions_place swept; /* used by `removes` only, like the next one: */
     int64_t contents_swept;          /* storage/devices/to_device.h */
@@ -116,29 +118,54 @@ static enum worker_outcome auth_store_notes(void *of, void *thread, struct worke
     return WORKER_WAIT;
 }
 
+static const struct err *auth_sweep_retained(struct auth *a, struct job *job)
+{
+    return retention_sweep(job_tx(job), now_ms(), &a->swept);
+}
+
+static const struct err *auth_sweep_contents(struct auth *a, struct job *job)
+{
+    return to_device_sweep(job_tx(job), &a->contents_swept);
+}
+
+static const struct err *auth_sweep_users(struct auth *a, struct job *job)
+{
+    TRY(one_time_tokens_purge(job_tx(job)));
+    TRY(uia_sessions_purge(job_tx(job)));
+    return key_backups_sweep(job_tx(job));
+}
+
+static const struct err *auth_sweep_rooms(struct auth *a, struct job *job)
+{
+    return noted_rooms_sweep(job, now_ms());
+}
+
+static const struct err *auth_sweep_media(struct auth *a, struct job *job)
+{
+    TRY(remote_media_sweep(job, NULL));
+    return thumbnails_sweep(job);
+}
+
+/* Each part removes what is too old, whichever nodes do so: no fence is checked. */
 static enum worker_outcome auth_remove_expired(void *of, void *thread, struct worker_item *item)
 {
+    static const struct err *(*const parts[])(struct auth * a, struct job * job) = {
+        auth_sweep_users, auth_sweep_retained, auth_sweep_rooms, auth_sweep_contents,
+        auth_sweep_media};
     struct auth *a = of;
-    struct job *job = thread;
-    const struct err *e = one_time_tokens_purge(job_tx(job));
-    if (!e)
-        e = uia_sessions_purge(job_tx(job));
-    if (!e)
-        e = retention_sweep(job_tx(job), now_ms(), &a->swept);
-    if (!e)
-        e = noted_rooms_sweep(job, now_ms());
-    if (!e)
-        e = to_device_sweep(job_tx(job), &a->contents_swept);
-    if (!e)
-        e = key_backups_sweep(job_tx(job));
-    if (!e)
-        e = remote_media_sweep(job, NULL);
-    if (!e)
-        e = thumbnails_sweep(job);
+    const struct err *e = NULL;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && !e && lease_fence(a->sweeps, 0); i++)
+        e = parts[i](a, thread);
     if (e)
         log_err(LOG_WARN, "removing expired and old rows", e);
     item->wait_ms = HOUSE_MS;
     return WORKER_WAIT;
+}
+
+static bool auth_may_remove(void *of, const struct worker_key *key, int64_t *ret_wait_ms)
+{
+    struct auth *a = of;
+    return lease_may_run(a->sweeps, 0, ret_wait_ms);
 }
 
 /* ---- from the log ---- */
@@ -286,11 +313,10 @@ void auth_set_hooks(struct http_hooks *hooks)
 
 /* ---- life ---- */
 
-static struct worker_kind *auth_start(struct auth *a, const char *name, worker_run *run,
+static struct worker_kind *auth_start(struct auth *a, const struct worker_settings *s,
                                       int64_t first_ms)
 {
-    struct worker_kind *k = worker_kind_create(
-        a->node->storage->background, &(struct worker_settings){.name = name, .of = a, .run = run});
+    struct worker_kind *k = worker_kind_create(a->node->storage->background, s);
     worker_kind_start(k);
     worker_add_due(k, (struct worker_key){0}, mono_ms() + first_ms);
     return k;
@@ -302,8 +328,14 @@ struct auth *auth_create(struct node *node)
     a->node = node;
     a->cache = auth_cache_create(node->caches);
     lock_init(&a->lock, RANK_LEAF);
-    a->stores = auth_start(a, "last seen", auth_store_notes, FLUSH_MS);
-    a->removes = auth_start(a, "expired rows", auth_remove_expired, HOUSE_FIRST_MS);
+    a->sweeps = leases_add(node->storage->leases, &(struct lease_job_settings){.name = "sweep"});
+    const struct worker_settings stores = {.name = "last seen", .of = a, .run = auth_store_notes},
+                                 removes = {.name = "expired rows",
+                                            .of = a,
+                                            .run = auth_remove_expired,
+                                            .may_run = auth_may_remove};
+    a->stores = auth_start(a, &stores, FLUSH_MS);
+    a->removes = auth_start(a, &removes, HOUSE_FIRST_MS);
     return a;
 }
 

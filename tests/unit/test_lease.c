@@ -24,7 +24,7 @@ struct holder {
 };
 
 static struct holder nodes[NODES];
-static int64_t live; /* what all of them are told */
+static int64_t live; /* what all of them count */
 
 static int64_t live_nodes(void *of)
 {
@@ -49,9 +49,10 @@ static void holder_begin(int number)
 {
     struct holder *h = &nodes[number];
     *h = (struct holder){.node = {.storage = &h->storage}, .storage = {.db = pg_db()}};
-    h->leases = leases_create(&h->node, &(struct lease_settings){.node = 100 + number,
-                                                                 .live_nodes = live_nodes,
-                                                                 .lease_ms = HOUR_MS});
+    h->leases = leases_create(&h->node);
+    leases_set_node(h->leases, &(struct lease_settings){.node = 100 + number,
+                                                        .live_nodes = live_nodes,
+                                                        .lease_ms = HOUR_MS});
     h->search = leases_add(h->leases, &(struct lease_job_settings){.name = "search"});
     h->sweep = leases_add(h->leases, &(struct lease_job_settings){.name = "sweep"});
     h->rooms = leases_add(h->leases, &(struct lease_job_settings){.name = "rooms",

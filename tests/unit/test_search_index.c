@@ -11,6 +11,7 @@
 #include "base/clock.h"
 #include "node_fixture.h"
 #include "rooms/read/search_index.h"
+#include "storage/lease.h"
 #include "storage/users/users.h"
 #include "waiting.h"
 
@@ -93,6 +94,24 @@ static void test_stretches_that_the_log_does_not_name(void **state)
     NO_ERR(pg_command(pg_uri(), "DELETE FROM search_index"));
 }
 
+enum { HOUR_MS = 3600 * 1000 };
+
+/* One round of a node's leases; the indexer follows the log when it has taken its own. */
+static void renew_leases(struct leases *l)
+{
+    struct scope s;
+    scope_init(&s, node_store());
+    pg_must("leases_renew", leases_renew(l, job_tx(&s.job)));
+    scope_finish(&s);
+}
+
+static struct leases *leases_of_node(int64_t number)
+{
+    struct leases *l = leases_create(node_store());
+    leases_set_node(l, &(struct lease_settings){.node = number, .lease_ms = HOUR_MS});
+    return l;
+}
+
 static void test_indexes_of_older_versions(void **state)
 {
     enum { N = 250 }; /* more than a page */
@@ -106,8 +125,12 @@ static void test_indexes_of_older_versions(void **state)
                                 "UPDATE search_cursor SET form = '', remake_below = NULL;"
                                 "UPDATE profiles SET search_name = NULL"));
     CHECK_STATE(OF_OLD_FORM, "250");
+    struct leases *first = node_store()->storage->leases = leases_of_node(1);
     struct search_indexer *x = search_indexer_create(node_store());
     search_indexer_start(x);
+    wait_some_rounds();
+    CHECK_STATE(OF_OLD_FORM, "250"); /* another node may do so */
+    renew_leases(first);
     wait_until(CURSOR, "2 french english, 0");
     CHECK_STATE(OF_OLD_FORM, "0");
     CHECK_STATE(OF_OUR_FORM, "250");
@@ -119,12 +142,17 @@ static void test_indexes_of_older_versions(void **state)
                       "UPDATE search_index SET words = to_tsvector('simple', 'lundi');"
                       "UPDATE search_cursor SET remake_below = "
                       "(SELECT event FROM search_index ORDER BY event LIMIT 1 OFFSET 99)"));
+    struct leases *second = node_store()->storage->leases = leases_of_node(2);
     struct search_indexer *again = search_indexer_create(node_store());
     search_indexer_start(again);
+    renew_leases(second);
     wait_until(CURSOR, "2 french english, 0");
     CHECK_STATE(OF_OUR_FORM, "99");
     search_indexer_destroy(x); /* nothing is committed any more */
     search_indexer_destroy(again);
+    leases_destroy(first);
+    leases_destroy(second);
+    node_store()->storage->leases = NULL;
     node_end();
 }
 
