@@ -5,10 +5,10 @@
  * memory than that. */
 #include "base/log.h"
 #include "base/mem.h"
+#include "base/new_file.h"
 #include "http/internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -94,7 +94,7 @@ static const struct err *body_open_file(struct exchange *ex)
     const char *folder = ex->server->upload_dir;
     if (!folder)
         return err_internal("no upload_dir is configured");
-    ex->rq.upload_fd = open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    ex->rq.upload_fd = new_file_open(folder);
     if (ex->rq.upload_fd < 0)
         return err_storage(errno, "cannot make a file in %s", folder);
     return NULL;
@@ -182,7 +182,7 @@ void body_free(struct exchange *ex)
     body_give_back(ex);
     ex->rq.raw = (struct str){0};
     if (ex->rq.upload_fd >= 0)
-        close(ex->rq.upload_fd);
+        new_file_close(ex->rq.upload_fd);
     ex->rq.upload_fd = -1;
     ex->rq.upload_bytes = 0;
 }

@@ -5,10 +5,10 @@
  * which outlives both sides, guards their shared data. */
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/new_file.h"
 #include "http/internal.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <unistd.h>
 
 enum { PIECE = 256 * 1024, LOW = 64 * 1024, BLOCK = 16 * 1024, PATIENCE_MS = 500 };
@@ -111,7 +111,7 @@ static void add_to_memory_locked(struct stream *st, struct buf *piece)
 static const struct err *stream_open_file(struct exchange *ex, int *ret)
 {
     const char *folder = ex->server->upload_dir;
-    int fd = folder ? open(folder, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600) : -1;
+    int fd = folder ? new_file_open_scratch(folder) : -1;
     if (fd < 0)
         return err(ERR_CONNECTION_TIMEOUT, "The client is too slow");
     *ret = fd;

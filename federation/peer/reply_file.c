@@ -1,9 +1,9 @@
 #include "federation/peer/reply_file.h"
 
+#include "base/new_file.h"
 #include "matrix/json_scan.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -51,7 +51,7 @@ static const struct err *reply_file_ask(struct job *job, const struct fed_reques
 const struct err *federation_request_file(struct job *job, const struct fed_request *r,
                                           struct str *ret)
 {
-    int fd = open(job->config->data_dir, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int fd = new_file_open_scratch(job->config->data_dir);
     if (fd < 0)
         return err_internal("a file for a reply in %s: %s", job->config->data_dir, strerror(errno));
     const struct err *e = reply_file_ask(job, r, fd, ret);

@@ -9,6 +9,7 @@
 #include "rooms/noted_rooms.h"
 #include "server/account/accounts.h"
 #include "server/account/auth_cache.h"
+#include "server/media/content.h"
 #include "server/media/retention.h"
 #include "server/media/thumbnail_keep.h"
 #include "server/node.h"
@@ -143,7 +144,9 @@ static const struct err *auth_sweep_rooms(struct auth *a, struct job *job)
 static const struct err *auth_sweep_media(struct auth *a, struct job *job)
 {
     TRY(remote_media_sweep(job, NULL));
-    return thumbnails_sweep(job);
+    TRY(thumbnails_sweep(job));
+    content_sweep(job->node->config);
+    return NULL;
 }
 
 /* Each part removes what is too old, whichever nodes do so: no fence is checked. */

@@ -1,11 +1,16 @@
 #include "server/media/content.h"
 
+#include "base/clock.h"
+#include "base/new_file.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+enum { LEFT_BEHIND_S = 24 * 3600 }; /* no file takes longer to be written */
 
 static char *fan_out(struct arena *a, const char *folder, struct str sha256, const char *suffix)
 {
@@ -65,11 +70,25 @@ const struct err *content_open(const struct config *c, const char *name, int *re
 
 const struct err *content_create(const struct config *c, int *ret)
 {
-    int fd = open(c->media_store_path, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    int fd = new_file_open(c->media_store_path);
     if (fd < 0)
         return content_failed(c->media_store_path);
     *ret = fd;
     return NULL;
+}
+
+const struct err *content_create_scratch(const struct config *c, int *ret)
+{
+    int fd = new_file_open_scratch(c->media_store_path);
+    if (fd < 0)
+        return content_failed(c->media_store_path);
+    *ret = fd;
+    return NULL;
+}
+
+void content_sweep(const struct config *c)
+{
+    new_files_sweep(c->media_store_path, now_ms() / 1000 - LEFT_BEHIND_S);
 }
 
 /* Opens the folder of a name, making missing ones. */
@@ -97,13 +116,11 @@ static const struct err *open_folder(int root, const char *name, int *ret)
 const struct err *content_link(const struct config *c, int fd, const char *name, bool *ret_new)
 {
     fd_auto int root = -1, folder = -1;
-    char self[64];
     if (fsync(fd))
         return content_failed(name);
     TRY(open_root(c, &root));
     TRY(open_folder(root, name, &folder));
-    snprintf(self, sizeof self, "/proc/self/fd/%d", fd);
-    bool is_new = linkat(AT_FDCWD, self, root, name, AT_SYMLINK_FOLLOW) == 0;
+    bool is_new = new_file_link(fd, root, name);
     if (!is_new && errno != EEXIST)
         return content_failed(name);
     if (fsync(folder)) { /* also for the file of another upload that has not synced it yet */

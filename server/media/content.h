@@ -4,7 +4,7 @@
  *     thumbnails/aa/bb/HASH-32x32-crop a thumbnail of it; it may be removed at any time
  *
  * A file gets its name (linkat) only when it is complete and on the disk, and its folder is synced
- * before the upload is answered. An unfinished file has no name and ends with its process.
+ * before the upload is answered. An unfinished file has no name (base/new_file.h).
  *
  * All nodes of a deployment share this folder. */
 #ifndef SERVER_MEDIA_CONTENT_H
@@ -21,8 +21,13 @@ char *content_thumbnail_name(struct arena *a, struct str sha256, const char *var
 const struct err *content_open(const struct config *c, const char *name, int *ret,
                                int64_t *ret_bytes);
 
-/* A file without a name in the same file system, to be given one by content_link. */
+/* A file without a name in the same file system, to be given one by content_link, and closed with
+ * new_file_close (base/new_file.h). */
 const struct err *content_create(const struct config *c, int *ret);
+/* One that is never given a name, to be closed with close. */
+const struct err *content_create_scratch(const struct config *c, int *ret);
+/* Removes unfinished files of processes that crashed, where files without a name have one. */
+void content_sweep(const struct config *c);
 
 /* Syncs the file and gives it its name. *ret_new: false when a file of that name exists, which then
  * stays. An error leaves nothing behind. */

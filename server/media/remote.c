@@ -2,6 +2,7 @@
 #include "server/server.h"
 
 #include "base/clock.h"
+#include "base/new_file.h"
 #include "federation/users/media.h"
 #include "server/media/content.h"
 #include "server/media/disposition.h"
@@ -10,8 +11,6 @@
 #include "server/media/retention.h"
 #include "server/media/store.h"
 #include "server/remote_request.h"
-
-#include <unistd.h>
 
 enum {
     CONTENT_TYPE_MAX = 255,
@@ -61,7 +60,7 @@ static const struct err *remote_fetch(struct job *job, struct media *m)
         return NULL;
     TRY(content_create(job->config, &fd));
     const struct err *e = fetch_into(job, fd, m);
-    close(fd);
+    new_file_close(fd);
     if (!e || e->code != ERR_FORBIDDEN)
         return e;
     struct err forbidden = *e;

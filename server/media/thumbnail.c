@@ -3,6 +3,7 @@
  * original is sent. */
 #include "base/clock.h"
 #include "base/log.h"
+#include "base/new_file.h"
 #include "federation/users/media.h"
 #include "server/media/content.h"
 #include "server/media/image_type.h"
@@ -77,7 +78,7 @@ static const struct err *make_with_decoder(struct request *rq, int original,
     int into;
     TRY(content_create(job_of(rq)->config, &into));
     const struct err *e = make_into(rq, original, into, size, name);
-    close(into);
+    new_file_close(into);
     return e;
 }
 
@@ -143,7 +144,7 @@ static const struct err *relay(struct request *rq, struct reply *rp, enum media_
 {
     unsigned char sum[SHA256_BYTES];
     struct media_file file;
-    TRY(content_create(job_of(rq)->config, &file.fd));
+    TRY(content_create_scratch(job_of(rq)->config, &file.fd));
     const struct err *e = fetch_thumbnail(rq, size, &file);
     if (!e && !sha256_file(file.fd, sum))
         e = err_internal("cannot read a thumbnail: %s", strerror(errno));
