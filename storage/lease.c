@@ -33,7 +33,7 @@ struct lease_job {
 struct leases {
     struct node *node;
     struct lease_settings s;
-    struct worker_kind *renews;
+    struct worker_kind *_Atomic renews; /* leases_look() may come early */
     struct lease_job *jobs[JOBS_MAX];
     int jobs_n;
     atomic_llong taken, lost;
