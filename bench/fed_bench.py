@@ -67,7 +67,7 @@ def fed_in_of(subject, rooms_n, origins_n, what):
             for done in [pool.submit(load.send) for load in loads]:
                 done.result()
         for room, i in last.items():
-            eventually(lambda: has_event(alice, room, i), 600, pause=0.01)
+            eventually(lambda: has_event(alice, room, i), 600)
         subject.row(what, sum(50 * len(load.requests) for load in loads), meter.stop())
 
 
@@ -98,7 +98,7 @@ def fed_out_to(subject, destinations_n):
     sent = sum(t.sent for t in talkers)
     counts = lambda: [n - b for n, b in zip(sinks.counts, before)]
     with contextlib.suppress(AssertionError):
-        eventually(lambda: min(counts()) >= sent, 120, pause=0.01)
+        eventually(lambda: min(counts()) >= sent, 120)
     meter.stop()
     arrived = sum(counts())
     subject.row(f"sent to {destinations_n}", arrived, meter)
@@ -183,13 +183,13 @@ def resolve(subject):
     Transactions(remote, server.name,
                  [events[k : k + 50] for k in range(0, len(events), 50)]).send()
     last = chains[-1][0]
-    eventually(lambda: has_event(alice, room_id, last), 60, pause=0.01)
+    eventually(lambda: has_event(alice, room_id, last), 60)
     for what in "first", "second":
         alice.send_state(room_id, "m.room.topic", {"topic": f"ours, before the {what}"})
         last, event = on_a_fork(remote, room, carol, last, FORK)
         meter, began = subject.meter(), time.monotonic()
         Transactions(remote, server.name, [[event]]).send()
-        eventually(lambda: has_event(alice, room_id, last), 60, pause=0.002)
+        eventually(lambda: has_event(alice, room_id, last), 60)
         took = 1000 * (time.monotonic() - began)
         meter.stop()
         print(f"| {subject.name}: {FORK} events of a fork after a gap, chains of {NAMES}, the {what} "

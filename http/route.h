@@ -95,6 +95,7 @@ struct route {
     const char *also;         /* a second path (unstable spelling), NULL if none; same params */
     int body_max;             /* bytes, or BODY_AS_SET; 0: by the kind of body */
     enum route_pool moves_to; /* see reply_elsewhere(); POOL_CLIENT: it never moves */
+    bool waits_for_log;       /* the handler itself waits for what other nodes have committed */
     route_handler *inner;     /* for a handler that runs another one; NULL: none */
 };
 

@@ -89,9 +89,10 @@ static const struct err *run_steps(struct exchange *ex, struct run *run, struct 
 {
     const struct http_hooks *hooks = &ex->server->hooks;
     TRY(run_decode(ex, run));
-    if (hooks->request_begin)
-        hooks->request_begin(hooks->ctx, &ex->rq);
-    const struct err *e = run_serve(ex, rp);
+    const struct err *e =
+        hooks->request_begin ? hooks->request_begin(hooks->ctx, &ex->rq) : NULL;
+    if (!e)
+        e = run_serve(ex, rp);
     if (hooks->request_end)
         hooks->request_end(hooks->ctx, &ex->rq);
     if (e && e->code == ERR_ELSEWHERE && ex->rq.pool != POOL_REMOTE && !run->admitting)

@@ -23,8 +23,9 @@ struct http_hooks {
      * it runs. */
     void *(*worker_start)(void *ctx);
     void (*worker_stop)(void *ctx, void *job);
-    void (*request_begin)(void *ctx, struct request *rq); /* before authentication */
-    void (*request_end)(void *ctx, struct request *rq);   /* after every run, also before a wait */
+    /* Before authentication; an error is the reply. */
+    const struct err *(*request_begin)(void *ctx, struct request *rq);
+    void (*request_end)(void *ctx, struct request *rq); /* after every run, also before a wait */
     /* Authenticates the caller; fills rq->caller. Indexed by enum route_who; NULL: nothing to
      * check. Runs before each run of the handler, and for BODY_FILE also before the body is
      * accepted: then without the body, between a request_begin and a request_end of its own. */

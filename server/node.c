@@ -6,6 +6,7 @@
 #include "server/node_parts.h"
 #include "storage/db/committer.h"
 #include "storage/db/epochs.h"
+#include "storage/db/follower.h"
 #include "storage/db/log.h"
 #include "storage/db/session_check.h"
 #include "storage/lease.h"
@@ -26,7 +27,6 @@ static const struct err *find_database(struct running_node *n, enum node_kind ki
     struct data_dir_owner running = {0};
     TRY(kind == NODE_SERVER ? data_dir_make(config) : data_dir_need(config));
     TRY(data_dir_lock(n->arena, config->data_dir, &n->lock_fd, &running));
-    n->server_pid = running.pid;
     if (n->lock_fd < 0 && kind == NODE_SERVER)
         return err(ERR_INVALID_PARAM, "Another server is using the data directory %s",
                    config->data_dir);
@@ -79,14 +79,14 @@ static const struct err *node_open_log(struct running_node *n, enum node_kind ki
     size_t bytes = (size_t)s->config->cache_size, of_feed = bytes / FEED_SHARE;
     const struct node_sizes sizes = {FEED_ENTRIES, of_feed, bytes - of_feed};
     TRY(node_create_parts(s, &sizes, position, kind == NODE_SERVER, n->listeners));
-    const struct committer_settings settings = {.uri = n->uri,
-                                                .feed = s->storage->feed,
-                                                .epochs = s->storage->epochs,
-                                                .statement_timeout_ms =
-                                                    (int)s->config->database_statement_timeout_ms,
-                                                .is_server = kind == NODE_SERVER,
-                                                .on_lost = on_lost,
-                                                .ctx = n};
+    const struct committer_settings settings = {
+        .log = {.uri = n->uri,
+                .feed = s->storage->feed,
+                .epochs = s->storage->epochs,
+                .is_server = kind == NODE_SERVER,
+                .on_lost = on_lost,
+                .ctx = n},
+        .statement_timeout_ms = (int)s->config->database_statement_timeout_ms};
     TRY(committer_start(&settings, &s->storage->committer));
     tx_init(&tx, s->storage->db, n->arena);
     e = epochs_load(s->storage->epochs, &tx);
@@ -134,6 +134,13 @@ static const struct err *open_database(struct running_node *n, enum node_kind ki
     return e;
 }
 
+static const struct err *follow_log(struct running_node *n)
+{
+    const struct follower_settings settings = {.uri = n->uri,
+                                               .view = committer_view(n->storage.committer)};
+    return follower_start(&settings, &n->storage.follower);
+}
+
 static const struct err *server_node_start(struct running_node *n, enum node_kind kind)
 {
     struct node *s = &n->node;
@@ -142,6 +149,8 @@ static const struct err *server_node_start(struct running_node *n, enum node_kin
     TRY(read_signing_keys(n, kind));
     TRY(open_database(n, kind, had_key));
     TRY(node_open_log(n, kind));
+    if (kind == NODE_SERVER)
+        TRY(follow_log(n));
     if (kind == NODE_SERVER)
         TRY(presence_start(s->users->presence, n->arena));
     if (kind == NODE_SERVER)
@@ -180,6 +189,7 @@ void node_stop(struct running_node *n)
     federation_stop(s->federation);
     presence_stop(s->users->presence);
     search_indexer_stop(s->rooms->indexer);
+    follower_stop(s->storage->follower);
     committer_stop(s->storage->committer);
     node_destroy_parts(s);
     if (s->storage->db)

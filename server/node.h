@@ -38,8 +38,6 @@ struct running_node {
     enum node_kind kind;
     _Atomic bool is_lost; /* the process has lost the log and is stopping */
     int lock_fd;          /* -1: no lock held */
-    pid_t server_pid;     /* of the server that runs on this data; 0: no other one. It reads other
-                             processes' writes at its next own one, or on SIGUSR1. */
 };
 
 /* Opens the database (a server migrates it), checks its owner, starts the committer, loads the

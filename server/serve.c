@@ -23,6 +23,7 @@
 #include "rooms/state/auth_index.h"
 #include "storage/db/committer.h"
 #include "storage/db/feed.h"
+#include "storage/db/follower.h"
 #include "storage/db/intern.h"
 #include "storage/db/write.h"
 #include "storage/lease.h"
@@ -44,7 +45,7 @@ enum {
     WORKERS = 64,
     /* Longer than reverse proxies keep connections, so that they close first. */
     IDLE_TIMEOUT_S = 75,
-    LOOK_S = 5,
+    TRIM_S = 5,
     SPARE_FILES = 768 /* descriptors that are not connections of clients */
 };
 
@@ -114,10 +115,16 @@ static void worker_stop(void *ctx, void *job)
     free(job);
 }
 
-static void request_begin(void *ctx, struct request *rq)
+/* A request sees what was committed before it came, whichever node did that. One that is woken has
+ * what it was woken for. */
+static const struct err *request_begin(void *ctx, struct request *rq)
 {
     struct running_node *n = ctx;
     job_init(rq->job, &n->node, rq->arena);
+    bool is_woken = rq->runs > 1;
+    if (is_woken || rq->pool == POOL_WATCH || rq->route->waits_for_log)
+        return NULL;
+    return follower_barrier(n->storage.follower);
 }
 
 static void request_end(void *ctx, struct request *rq)
@@ -201,6 +208,7 @@ static void add_store_metrics(void *what, struct buf *out)
     committer_add_metrics(s->storage->committer, out);
     feed_add_metrics(s->storage->feed, out);
     leases_add_metrics(s->storage->leases, out);
+    follower_add_metrics(s->storage->follower, out);
     cache_budget_add_metrics(s->caches, out);
     message_quota_add_metrics(s->users->message_quota, out);
     session_table_add_metrics(s->users->sessions, out);
@@ -242,30 +250,15 @@ static void reload(struct cli *cli)
         log_error("the settings are wrong; nothing changed");
 }
 
-/* A command has written to the database: an empty write makes the committer notice. */
-static void look_at_log(struct running_node *n)
-{
-    arena_auto struct arena *a = arena_create();
-    struct job job;
-    job_init(&job, &n->node, a);
-    const struct err *e = write_commit(&job, write_begin(&job), NULL);
-    if (e)
-        log_err(LOG_WARN, "reading the log", e);
-    job_finish(&job);
-}
-
-/* Serves until SIGINT or SIGTERM. Now and then it returns memory and checks the log, so that an
- * idle server also notices when it has lost the database to another. */
+/* Serves until SIGINT or SIGTERM. Now and then it returns memory. */
 static void wait_for_stop(struct cli *cli, struct running_node *n, const sigset_t *signals)
 {
     for (;;) {
-        int signal = sigtimedwait(signals, NULL, &(struct timespec){.tv_sec = LOOK_S});
+        int signal = sigtimedwait(signals, NULL, &(struct timespec){.tv_sec = TRIM_S});
         if (signal == SIGINT || signal == SIGTERM)
             break;
         if (signal == SIGHUP)
             reload(cli);
-        else if (signal == SIGUSR1 || errno == EAGAIN)
-            look_at_log(n);
         if (memory_trim())
             log_debug("returned memory to the system: %zu MiB are left", memory_resident() >> 20);
     }
@@ -306,7 +299,6 @@ int serve_command(struct cli *cli)
     sigaddset(&signals, SIGINT);
     sigaddset(&signals, SIGTERM);
     sigaddset(&signals, SIGHUP);
-    sigaddset(&signals, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* before any thread: only sigwait takes them */
     signal(SIGPIPE, SIG_IGN);
     signal(SIGXFSZ, SIG_IGN); /* a file-size limit is then an error, like a full disk */

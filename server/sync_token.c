@@ -2,6 +2,7 @@
 
 #include "storage/db/epochs.h"
 #include "storage/db/feed.h"
+#include "storage/db/follower.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -45,6 +46,17 @@ static bool sync_token_read_token(const char *text, struct sync_token *ret, int6
     if (*text && (!str_to_int64(take_part(&text), &ret->serial) || ret->serial < 0))
         return false;
     return (!*text || read_hex(take_part(&text), ret_epoch)) && !*text;
+}
+
+const struct err *sync_token_await(const struct storage *storage, const char *text)
+{
+    struct sync_token token = {0};
+    int64_t epoch = 0;
+    bool is_seen = text && sync_token_read_token(text, &token, &epoch) &&
+                   epoch == epochs_current(storage->epochs) &&
+                   token.position <= feed_position(storage->feed);
+    return is_seen && follower_is_fresh(storage->follower) ? NULL
+                                                           : follower_barrier(storage->follower);
 }
 
 const struct err *sync_token_parse(const struct storage *storage, const char *text,

@@ -19,6 +19,10 @@ struct sync_token {
 
 void sync_token_add(struct buf *b, const struct storage *storage, int64_t position, int64_t serial);
 
+/* Waits until this node has seen what the token's client has; NULL or "": what was committed before.
+ */
+const struct err *sync_token_await(const struct storage *storage, const char *text);
+
 /* M_INVALID_PARAM when it is not one of this server's. */
 const struct err *sync_token_parse(const struct storage *storage, const char *text,
                                    struct sync_token *ret);

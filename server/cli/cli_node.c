@@ -13,8 +13,6 @@ static const struct err *run_on_node(struct cli *cli, const struct config *confi
     TRY(node_start(&running, config, NODE_COMMAND));
     job_init(&job, &running.node, cli->arena);
     const struct err *e = command(cli, &job);
-    if (running.server_pid)
-        kill(running.server_pid, SIGUSR1); /* it reads the new changes */
     job_finish(&job);
     node_stop(&running);
     return e;

@@ -21,6 +21,8 @@ static const struct err *read_parameters(struct sync *s, struct request *rq)
 {
     const char *since = request_query(rq, "since");
     struct sync_token token = {0};
+    if (rq->runs == 1)
+        TRY(sync_token_await(s->who.job->storage, since));
     if (since && *since)
         TRY(sync_token_parse_since(s->who.job->storage, since, &token));
     s->range.is_resync = token.is_lost;
@@ -161,6 +163,6 @@ static const struct err *get_sync(struct request *rq, struct reply *rp)
 
 const struct route sync_routes[] = {
     {GET, "/_matrix/client/v3/sync", get_sync, .who = WHO_GUEST_TOO, .moves_to = POOL_INITIAL,
-     .spec = "Syncing"},
+     .spec = "Syncing", .waits_for_log = true},
     {0},
 };

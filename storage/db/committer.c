@@ -8,8 +8,8 @@
 #include "storage/db/db_wait.h"
 #include "storage/db/log_batches.h"
 #include "storage/db/log_session.h"
+#include "storage/db/retry.h"
 
-#include <sodium.h>
 #include <stdatomic.h>
 #include <stdio.h>
 
@@ -17,7 +17,8 @@ enum {
     BATCH_WRITES_MAX = 512,
     BATCH_BYTES_MAX = 2 << 20,
     RECONNECT_MS = 200, /* between attempts while the database cannot be reached */
-    RETRY_AFTER_MS = 1000
+    RETRY_AFTER_MS = 1000,
+    REFUSED_MAX = 8 /* times that a batch is sent again because nodes come and go */
 };
 
 /* The committer has no thread: the first waiting writer (the leader) commits for all that wait with
@@ -40,13 +41,10 @@ struct committer {
                                   can */
 
     /* Used by the leader only: */
-    struct feed *feed;
+    struct log_view view;
     struct log_session session;
     struct batch batch;
-    int64_t node, batch_number;
-    _Atomic bool lost;
-    void (*on_lost)(void *ctx, const char *why);
-    void *ctx;
+    int64_t batch_number;
 
     _Atomic int64_t batches, writes, large_writes, failures, timeouts;
 };
@@ -82,9 +80,10 @@ static struct write *queue_take_locked(struct queue *q, struct write *last)
 SQL(begin_sql, "BEGIN")
 SQL(commit_sql, "COMMIT")
 SQL(rollback_sql, "ROLLBACK")
-/* A batch of an epoch that has ended fails as a whole. */
-SQL(head_sql, "UPDATE log_head SET node = $2, batch = $3, "
-              "position = CASE WHEN epoch = $4 THEN position + $1 ELSE log_refuse() END "
+/* A batch of an epoch that has ended, or of a node that does not know all others, fails as a whole.
+ */
+SQL(head_sql, "UPDATE log_head SET node = $2, batch = $3, position = CASE "
+              "WHEN epoch = $4 AND members = $5 THEN position + $1 ELSE log_refuse() END "
               "RETURNING position")
 
 static const struct err *send_table(struct committer *c, struct table_rows *t)
@@ -118,11 +117,11 @@ static const struct err *send_statement(struct committer *c, const struct statem
     return pipeline_send(&c->session.pipeline, s->sql, params, s->params_n);
 }
 
-SQL(batch_row_sql, "INSERT INTO log_batches (first, last, changes) "
-                   "SELECT position - $1 + 1, position, $2 FROM log_head")
-SQL(old_batches_sql, "DELETE FROM log_batches WHERE written_at < now() - interval '1 day'")
+SQL(batch_row_sql, "INSERT INTO log_batches (first, last, node, batch, changes) "
+                   "SELECT position - $1 + 1, position, $2, $3, $4 FROM log_head")
+SQL(notify_sql, "SELECT pg_notify('concorde_log', '')")
 
-/* Stores the changes of a command for the running server. */
+/* Stores the changes for other processes, and wakes them. */
 static const struct err *send_batch_row(struct committer *c, const struct write *writes,
                                         int64_t changes_n)
 {
@@ -131,13 +130,42 @@ static const struct err *send_batch_row(struct committer *c, const struct write 
         for (size_t i = 0; i < w->changes_n; i++)
             log_batch_add(&encoded, &w->changes[i]);
     log_batch_end(&encoded);
-    TRY(pipeline_send(&c->session.pipeline, &old_batches_sql, NO_PARAMS));
-    return pipeline_send(&c->session.pipeline, &batch_row_sql,
-                         P(INT(changes_n), BYTES(buf_str(&encoded))));
+    TRY(pipeline_send(&c->session.pipeline, &batch_row_sql,
+                      P(INT(changes_n), INT(c->view.node), INT(c->batch_number),
+                        BYTES(buf_str(&encoded)))));
+    return pipeline_send(&c->session.pipeline, &notify_sql, NO_PARAMS);
+}
+
+/* What a batch is sent with: what this process knew of the log then. */
+struct log_claim {
+    int64_t epoch, members;
+    bool is_read; /* by other processes */
+};
+
+/* From here on, until publish() or end_flight(), nobody else publishes what may come after it. */
+static struct log_claim begin_flight(struct committer *c)
+{
+    struct log_view *v = &c->view;
+    LOCKED(&v->lock);
+    v->in_flight = ++c->batch_number;
+    return (struct log_claim){v->epoch, v->members, v->others > 0 || !v->s.is_server};
+}
+
+static void end_flight_locked(struct log_view *v)
+{
+    v->in_flight = 0;
+    pthread_cond_broadcast(&v->moved);
+}
+
+static void end_flight(struct committer *c)
+{
+    LOCKED(&c->view.lock);
+    end_flight_locked(&c->view);
 }
 
 /* Sends BEGIN … COMMIT as one pipeline. */
-static const struct err *send_batch(struct committer *c, struct write *writes, int64_t changes_n)
+static const struct err *send_batch(struct committer *c, struct write *writes, int64_t changes_n,
+                                    const struct log_claim *claim)
 {
     batch_clear(&c->batch);
     int64_t first = 1;
@@ -148,10 +176,9 @@ static const struct err *send_batch(struct committer *c, struct write *writes, i
     batch_encode(&c->batch, changes_n);
 
     TRY(pipeline_send(&c->session.pipeline, &begin_sql, NO_PARAMS));
-    c->batch_number++;
-    TRY(pipeline_send(
-        &c->session.pipeline, &head_sql,
-        P(INT(changes_n), INT(c->node), INT(c->batch_number), INT(c->session.epoch))));
+    TRY(pipeline_send(&c->session.pipeline, &head_sql,
+                      P(INT(changes_n), INT(c->view.node), INT(c->batch_number),
+                        INT(claim->epoch), INT(claim->members))));
     for (size_t i = 0; i < c->batch.tables_n; i++)
         if (c->batch.tables[i].n)
             TRY(send_table(c, &c->batch.tables[i]));
@@ -161,7 +188,7 @@ static const struct err *send_batch(struct committer *c, struct write *writes, i
             TRY(send_statement(c, s, first, changes_n));
         first += (int64_t)w->changes_n;
     }
-    if (changes_n && !c->session.is_server)
+    if (changes_n && claim->is_read)
         TRY(send_batch_row(c, writes, changes_n));
     return pipeline_send(&c->session.pipeline, &commit_sql, NO_PARAMS);
 }
@@ -177,9 +204,11 @@ static int64_t count_changes(const struct write *writes)
 }
 
 /* ret_head: the position of the batch's last change. */
-static const struct err *run_batch(struct committer *c, struct write *writes, int64_t *ret_head)
+static const struct err *run_batch(struct committer *c, struct write *writes,
+                                   struct log_claim *ret_claim, int64_t *ret_head)
 {
-    TRY(send_batch(c, writes, count_changes(writes)));
+    *ret_claim = begin_flight(c);
+    TRY(send_batch(c, writes, count_changes(writes), ret_claim));
     return pipeline_run(&c->session.pipeline, HEAD_STATEMENT, ret_head, 1);
 }
 
@@ -202,50 +231,40 @@ static void finish_all(struct write *writes, const struct err *e)
     }
 }
 
-/* Publishes the changes of other processes up to this position. False: they cannot be read. */
-static bool follow_others(struct committer *c, int64_t position)
+/* The positions of the changes, and all of them in one list. */
+static struct change *number_changes(struct committer *c, struct write *writes, int64_t first,
+                                     int64_t n)
 {
-    arena_auto struct arena *a = arena_create();
-    const struct change *changes;
-    struct db *db;
-    size_t n;
-    bool covers = false;
-    if (db_open(c->session.uri, 1, &db) != NULL)
-        return false;
-    struct tx tx;
-    tx_init(&tx, db, a);
-    const struct err *e =
-        log_batches_read(&tx, feed_position(c->feed), position, &changes, &n, &covers);
-    tx_finish(&tx);
-    db_close(db);
-    if (e || !covers)
-        return false;
-    feed_publish(c->feed, changes, n);
-    return true;
-}
-
-/* The ring must have no gaps: publishes the changes of other processes, or resets the feed. */
-static void committer_catch_up(struct committer *c, int64_t position)
-{
-    if (feed_position(c->feed) != position && !follow_others(c, position))
-        feed_reset(c->feed, position);
-}
-
-static void publish(struct committer *c, struct write *writes, int64_t head)
-{
-    int64_t n = count_changes(writes);
-    int64_t position = head - n;
-    committer_catch_up(c, position);
     struct change *all = arena_alloc_array(c->batch.arena, (size_t)n, sizeof *all);
     size_t filled = 0;
     for (struct write *w = writes; w; w = w->next)
         for (size_t i = 0; i < w->changes_n; i++) {
-            w->changes[i].position = ++position;
+            w->changes[i].position = first++;
             all[filled++] = w->changes[i];
         }
-    feed_publish(c->feed, all, filled);
+    return all;
+}
+
+/* The ring must have no gaps: what other processes committed before comes first. If that cannot be
+ * read, the caches are reset, perhaps to a later position, which includes this batch. */
+static void publish(struct committer *c, struct write *writes, int64_t head)
+{
+    int64_t n = count_changes(writes);
+    const struct change *all = number_changes(c, writes, head - n + 1, n);
+    lock_take(&c->view.lock);
+    log_view_catch_up_locked(&c->view, head - n);
+    if (feed_newest(c->view.s.feed) == head - n)
+        feed_publish(c->view.s.feed, all, (size_t)n);
+    end_flight_locked(&c->view);
+    lock_release(&c->view.lock);
     c->batches++;
     finish_all(writes, NULL);
+}
+
+static void committer_catch_up(struct committer *c, int64_t position)
+{
+    LOCKED(&c->view.lock);
+    log_view_catch_up_locked(&c->view, position);
 }
 
 static const struct err *unavailable(void)
@@ -276,66 +295,85 @@ static void rollback(struct committer *c)
         disconnect(c);
 }
 
-/* Ends committing: what this process knows of the log may be wrong from now on. */
-static void lose(struct committer *c, const char *why)
+static bool is_lost(const struct committer *c)
 {
-    if (c->lost)
-        return;
-    c->lost = true;
-    disconnect(c);
-    if (c->on_lost)
-        c->on_lost(c->ctx, why);
+    return c->view.lost;
 }
 
-static const struct err *is_lost(void)
+static const struct err *lost_error(void)
 {
-    return err_unavailable(RETRY_AFTER_MS, "another process has the log");
+    return err_unavailable(RETRY_AFTER_MS, "the log is not this server's any more");
 }
 
-/* Is the log as this process has left it, or extended only by commands? */
-static bool is_as_it_was(struct committer *c, const struct log_head *head)
+/* Learns of what the head says: an epoch, or other nodes. known: how far the feed was before the
+ * head was read. */
+static const struct err *compare_head(struct committer *c, const struct log_head *head,
+                                      int64_t known)
 {
-    if (!log_session_owns(&c->session, head->epoch))
-        lose(c, "another server has taken over the database, or it was restored");
-    else if (head->position < feed_position(c->feed))
-        lose(c, "the database has lost transactions: it was restored, or has failed over");
-    return !c->lost;
+    struct log_view *v = &c->view;
+    LOCKED(&v->lock);
+    if (v->epoch)
+        TRY(log_view_adopt_locked(v, head->epoch));
+    v->epoch = head->epoch;
+    if (head->members != v->members)
+        TRY(log_view_read_members_locked(v));
+    if (head->position < known)
+        log_view_lose(v, "the database has lost transactions: it was restored, or has failed over");
+    return v->lost ? lost_error() : NULL;
 }
 
-/* Each new connection begins an epoch: the database may have lost its last changes, and new ones
- * get the same positions. */
-static const struct err *committer_reconnect(struct committer *c, struct log_head *ret)
+static const struct err *read_head(struct committer *c, struct log_head *ret)
 {
-    const struct err *e = log_session_open(&c->session);
-    if (e && e->code == ERR_CONFLICT)
-        lose(c, e->text);
-    TRY(e);
+    int64_t known = feed_newest(c->view.s.feed);
     TRY(log_session_read(&c->session, ret));
-    if (!is_as_it_was(c, ret))
-        return is_lost();
-    e = log_session_begin(&c->session, ret);
-    if (e && e->code == ERR_CONFLICT)
-        lose(c, e->text);
+    return compare_head(c, ret, known);
+}
+
+/* Begins an epoch, after those that other nodes begin at the same time. */
+static const struct err *begin_epoch(struct committer *c, struct log_head *ret)
+{
+    struct retry retry = {0};
+    const struct err *e;
+    do {
+        TRY(read_head(c, ret));
+        e = log_session_begin(&c->session, ret);
+        if (e && e->code == ERR_CONFLICT)
+            rollback(c);
+    } while (log_session_is_open(&c->session) && retry_conflict(&retry, e));
     return e;
 }
 
-/* After the connection broke in the middle of a batch: did it commit? On error the caller
- * disconnects. */
-static const struct err *look_at_head(struct committer *c, bool *ret_committed, int64_t *ret_head)
+/* Each new connection begins an epoch: the database may have lost its last changes, and new ones
+ * get the same positions. A command stays in the epoch of the server, if there is one. */
+static const struct err *committer_connect(struct committer *c, struct log_head *ret)
 {
-    struct log_head head;
-    if (c->lost)
-        return is_lost();
-    if (!log_session_is_open(&c->session)) {
-        TRY(committer_reconnect(c, &head));
-    } else {
-        TRY(log_session_read(&c->session, &head));
-        if (!is_as_it_was(c, &head))
-            return is_lost();
-    }
-    *ret_committed = head.node == c->node && head.batch == c->batch_number;
-    *ret_head = head.position;
-    return NULL;
+    TRY(log_session_open(&c->session));
+    return c->view.s.is_server || c->session.has_lock ? begin_epoch(c, ret) : read_head(c, ret);
+}
+
+/* Was our last batch committed? Another node may have committed since. */
+static const struct err *find_batch(struct committer *c, const struct log_head *head,
+                                    bool *ret_committed, int64_t *ret_last)
+{
+    arena_auto struct arena *a = arena_create();
+    struct tx tx;
+    *ret_last = head->position;
+    *ret_committed = head->node == c->view.node && head->batch == c->batch_number;
+    if (*ret_committed)
+        return NULL;
+    tx_init(&tx, c->view.db, a);
+    const struct err *e =
+        log_batches_find(&tx, c->view.node, c->batch_number, ret_committed, ret_last);
+    tx_finish(&tx);
+    return e;
+}
+
+/* Connects again if need be, and reads the head. On error the caller disconnects. */
+static const struct err *look_at_head(struct committer *c, struct log_head *ret)
+{
+    if (is_lost(c))
+        return lost_error();
+    return log_session_is_open(&c->session) ? read_head(c, ret) : committer_connect(c, ret);
 }
 
 /* Notes that the database cannot be reached. One writer at a time then tries to connect, or to
@@ -371,21 +409,25 @@ static void resolve_in_doubt(struct committer *c, struct write *writes, int64_t 
     finish_all(mark_unreachable(c), unavailable());
     for (;;) {
         bool committed;
-        int64_t head;
-        const struct err *e = look_at_head(c, &committed, &head);
+        int64_t last;
+        struct log_head head;
+        const struct err *e = look_at_head(c, &head);
+        if (!e)
+            e = find_batch(c, &head, &committed, &last);
         if (!e)
             mark_reachable(c);
         if (!e && committed) {
-            publish(c, writes, head);
+            publish(c, writes, last);
             return;
         }
         if (!e)
             break;
         disconnect(c);
-        if (mono_unmoved_ms() >= give_up || c->stopping || c->lost)
+        if (mono_unmoved_ms() >= give_up || c->stopping || is_lost(c))
             break;
         nanosleep(&(struct timespec){.tv_nsec = RECONNECT_MS * 1000000L}, NULL);
     }
+    end_flight(c);
     finish_all(writes, unavailable());
 }
 
@@ -394,9 +436,8 @@ static bool ensure_connection(struct committer *c)
 {
     if (log_session_is_open(&c->session))
         return true;
-    bool committed;
-    int64_t head;
-    const struct err *e = look_at_head(c, &committed, &head);
+    struct log_head head;
+    const struct err *e = look_at_head(c, &head);
     if (e) {
         log_err(LOG_WARN, "the committer cannot reach the database", e);
         disconnect(c);
@@ -404,7 +445,7 @@ static bool ensure_connection(struct committer *c)
         return false;
     }
     mark_reachable(c);
-    committer_catch_up(c, head);
+    committer_catch_up(c, head.position);
     return true;
 }
 
@@ -417,13 +458,17 @@ static bool connection_was_lost(struct committer *c, const struct err *e)
     return !pipeline_is_open(p) || (e->code == ERR_UNAVAILABLE && pipeline_is_stale(p));
 }
 
-/* Finds out why the log refused a batch: it refuses those of an epoch that has ended. */
-static void look_why_refused(struct committer *c)
+/* The log refuses a batch of an epoch that has ended, or of a node that does not know of another
+ * one. True: it knows now, and the batch can be sent again. */
+static bool learned_why_refused(struct committer *c, const struct log_claim *claim)
 {
-    bool committed;
-    int64_t head;
-    if (look_at_head(c, &committed, &head))
+    struct log_head head;
+    if (look_at_head(c, &head)) {
         disconnect(c);
+        return false;
+    }
+    LOCKED(&c->view.lock);
+    return c->view.epoch != claim->epoch || c->view.members != claim->members;
 }
 
 static void commit_each(struct committer *c, struct write *writes);
@@ -435,40 +480,59 @@ static bool all_are_empty(const struct write *writes)
     return !writes;
 }
 
-/* Commits these writes together; if one of them fails, each on its own. An empty write only reads
- * the head, to learn what others wrote and whether another process has the log. */
-static void commit(struct committer *c, struct write *writes)
+/* An empty write only reads the head, to learn what others wrote. */
+static const struct err *run_writes(struct committer *c, struct write *writes,
+                                    struct log_claim *ret_claim, int64_t *ret_head)
 {
-    int64_t head, started = mono_unmoved_ms();
-    bool is_own_epoch;
-    const struct err *e =
-        all_are_empty(writes) ? look_at_head(c, &is_own_epoch, &head) : run_batch(c, writes, &head);
-    if (c->lost) {
-        finish_all(writes, unavailable());
-        return;
-    }
-    if (!e) {
-        publish(c, writes, head);
-        return;
-    }
-    if (connection_was_lost(c, e)) {
-        log_err(LOG_WARN, "the committer lost the database", e);
-        disconnect(c);
-        resolve_in_doubt(c, writes, started);
-        return;
-    }
-    struct err own = *e;
-    rollback(c);
-    if (own.code == ERR_INTERNAL)
-        look_why_refused(c);
-    if (c->lost)
-        own = *is_lost();
+    struct log_head head;
+    if (!all_are_empty(writes))
+        return run_batch(c, writes, ret_claim, ret_head);
+    TRY(look_at_head(c, &head));
+    *ret_head = head.position;
+    return NULL;
+}
+
+static void fail_batch(struct committer *c, struct write *writes, const struct err *e)
+{
     if (!writes->next) {
         c->failures++;
-        finish_write(writes, &own);
+        finish_write(writes, e);
         return;
     }
     commit_each(c, writes);
+}
+
+/* Commits these writes together; if one of them fails, each on its own. */
+static void commit(struct committer *c, struct write *writes)
+{
+    for (int refused = 0;; refused++) {
+        int64_t head, started = mono_unmoved_ms();
+        struct log_claim claim = {0};
+        const struct err *e = run_writes(c, writes, &claim, &head);
+        if (!e) {
+            publish(c, writes, head);
+            return;
+        }
+        if (!is_lost(c) && connection_was_lost(c, e)) {
+            log_err(LOG_WARN, "the committer lost the database", e);
+            disconnect(c);
+            resolve_in_doubt(c, writes, started);
+            return;
+        }
+        struct err own = *e;
+        rollback(c);
+        end_flight(c);
+        bool again = own.code == ERR_INTERNAL && refused < REFUSED_MAX && !is_lost(c) &&
+                     log_session_is_open(&c->session) && learned_why_refused(c, &claim);
+        if (is_lost(c)) {
+            finish_all(writes, unavailable());
+            return;
+        }
+        if (!again) {
+            fail_batch(c, writes, &own);
+            return;
+        }
+    }
 }
 
 static void commit_each(struct committer *c, struct write *writes)
@@ -611,44 +675,59 @@ static void committer_destroy(struct committer *c)
     disconnect(c);
     batch_finish(&c->batch);
     free(c->session.uri);
+    log_view_finish(&c->view);
     free(c);
 }
 
+/* Other nodes write their batches for this one from where it registers, and the feed begins there.
+ */
 static const struct err *committer_open_log(struct committer *c)
 {
     struct log_head head;
     TRY(log_session_open(&c->session));
-    TRY(log_session_read(&c->session, &head));
-    TRY(log_session_begin(&c->session, &head));
-    feed_reset(c->feed, head.position);
+    if (c->view.s.is_server) {
+        TRY(log_view_register(&c->view, &head.position));
+        feed_reset(c->view.s.feed, head.position);
+    }
+    if (c->view.s.is_server || c->session.has_lock)
+        TRY(begin_epoch(c, &head));
+    else
+        TRY(read_head(c, &head));
+    if (!c->view.s.is_server)
+        feed_reset(c->view.s.feed, head.position);
     return NULL;
 }
 
 const struct err *committer_start(const struct committer_settings *settings, struct committer **ret)
 {
     struct committer *c = mem_zalloc(sizeof *c);
+    const struct err *e = log_view_init(&c->view, &settings->log);
+    if (e) {
+        free(c);
+        return e;
+    }
     lock_init(&c->lock, RANK_COMMITTER);
     cond_init(&c->idle);
     queue_init(&c->usual);
     queue_init(&c->large);
-    c->feed = settings->feed;
-    c->on_lost = settings->on_lost;
-    c->ctx = settings->ctx;
     batch_init(&c->batch);
-    randombytes_buf(&c->node, sizeof c->node);
     c->session = (struct log_session){
-        .uri = mem_strdup(settings->uri),
-        .epochs = settings->epochs,
-        .limit_ms = settings->statement_timeout_ms ? settings->statement_timeout_ms : DB_LIMIT_MS,
-        .is_server = settings->is_server};
+        .uri = mem_strdup(settings->log.uri),
+        .view = &c->view,
+        .limit_ms = settings->statement_timeout_ms ? settings->statement_timeout_ms : DB_LIMIT_MS};
     snprintf(c->session.name, sizeof c->session.name, "concorde-committer-%016llx",
-             (unsigned long long)c->node);
-    const struct err *e = committer_open_log(c);
+             (unsigned long long)c->view.node);
+    e = committer_open_log(c);
     if (e)
         committer_destroy(c);
     else
         *ret = c;
     return e;
+}
+
+struct log_view *committer_view(struct committer *c)
+{
+    return &c->view;
 }
 
 void committer_stop(struct committer *c)
@@ -668,9 +747,9 @@ void committer_stop(struct committer *c)
 const char *committer_trouble(struct committer *c, int64_t *ret_since)
 {
     LOCKED(&c->lock);
-    *ret_since = c->lost ? 0 : c->unreachable_since;
-    return c->lost                ? "the log is not this server's any more: another server has the "
-                                    "database, or it was restored"
+    *ret_since = is_lost(c) ? 0 : c->unreachable_since;
+    return is_lost(c)            ? "the log is not the one that this server knows: the database was "
+                                    "restored, or has lost transactions"
            : c->unreachable_since ? "the database has taken no writes"
                                   : NULL;
 }

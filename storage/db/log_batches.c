@@ -4,7 +4,7 @@
 
 /* A change is a JSON object of its members that are not zero; an event is stored as its JSON. */
 
-enum { CHANGES_MAX = 20000 };
+enum { BATCHES_MAX = 256 };
 
 enum field_type { FIELD_INT64, FIELD_INT, FIELD_BOOL, FIELD_TEXT, FIELD_JSON, FIELD_EVENT };
 
@@ -267,36 +267,37 @@ bool log_batch_decode(struct arena *a, struct str encoded, int64_t first, struct
     return good;
 }
 
-SQL(log_batches_read_sql, "SELECT first, last, changes FROM log_batches "
-                          "WHERE first > $1 AND last <= $2 ORDER BY first")
+/* One statement, and so one state of the database. */
+SQL(log_batches_look_sql,
+    "SELECT h.position, h.epoch, h.members, b.first, b.last, b.node, b.batch, b.changes "
+    "FROM log_head h LEFT JOIN (SELECT * FROM log_batches WHERE first > $1 ORDER BY first LIMIT $2) "
+    "b ON true ORDER BY b.first")
 
-const struct err *log_batches_read(struct tx *tx, int64_t after, int64_t until,
-                                   const struct change **ret, size_t *ret_n, bool *ret_covers)
+const struct err *log_batches_look(struct tx *tx, int64_t after, struct log_look *ret)
 {
-    *ret_covers = false;
-    *ret = NULL;
-    *ret_n = 0;
-    if (until - after > CHANGES_MAX || until <= after)
-        return NULL;
     struct rows rows;
-    struct change *all = arena_alloc_array(tx->arena, (size_t)(until - after), sizeof *all);
-    size_t filled = 0;
-    int64_t at = after;
-    TRY(db_query(tx, &log_batches_read_sql, P(INT(after), INT(until)), &rows));
+    size_t n = 0;
+    TRY(db_query(tx, &log_batches_look_sql, P(INT(after), INT(BATCHES_MAX)), &rows));
+    struct log_batch *list = arena_alloc_array(tx->arena, (size_t)rows.n, sizeof *list);
+    *ret = (struct log_look){.list = list};
     while (rows_next(&rows)) {
-        struct change *part;
-        size_t n;
-        int64_t first = row_int(&rows, 0), last = row_int(&rows, 1);
-        if (first != at + 1 ||
-            !log_batch_decode(tx->arena, row_bytes(&rows, 2), first, &part, &n) ||
-            (int64_t)n != last - first + 1)
-            return NULL;
-        memcpy(all + filled, part, n * sizeof *part);
-        filled += n;
-        at = last;
+        ret->position = row_int(&rows, 0);
+        ret->epoch = row_int(&rows, 1);
+        ret->members = row_int(&rows, 2);
+        if (!row_is_null(&rows, 3))
+            list[n++] = (struct log_batch){row_int(&rows, 3), row_int(&rows, 4), row_int(&rows, 5),
+                                           row_int(&rows, 6), row_bytes(&rows, 7)};
     }
-    *ret = all;
-    *ret_n = filled;
-    *ret_covers = at == until;
+    ret->n = n;
+    ret->is_cut = n == BATCHES_MAX;
     return NULL;
+}
+
+SQL(log_batches_find_sql, "SELECT last FROM log_batches WHERE node = $1 AND batch = $2")
+
+const struct err *log_batches_find(struct tx *tx, int64_t node, int64_t batch, bool *ret_found,
+                                   int64_t *ret_last)
+{
+    return db_one(tx, &log_batches_find_sql, P(INT(node), INT(batch)), ret_found,
+                  R(INT_OUT(ret_last)));
 }

@@ -1,5 +1,4 @@
-/* The log as another process reads it: each batch of changes that a command commits is a row, which
- * the running server publishes in its own feed. */
+/* The log as another process reads it: a batch of changes is a row, if others read it (log_view.h). */
 #ifndef STORAGE_DB_LOG_BATCHES_H
 #define STORAGE_DB_LOG_BATCHES_H
 
@@ -14,9 +13,22 @@ void log_batch_end(struct buf *b);
 bool log_batch_decode(struct arena *a, struct str encoded, int64_t first, struct change **ret,
                       size_t *ret_n);
 
-/* All changes in (after, until]. *ret_covers is false when some are missing, or when there are too
- * many. */
-const struct err *log_batches_read(struct tx *tx, int64_t after, int64_t until,
-                                   const struct change **ret, size_t *ret_n, bool *ret_covers);
+struct log_batch {
+    int64_t first, last, node, batch; /* node: 0 for rows of earlier versions */
+    struct str encoded;
+};
+
+/* The head of the log, and the batches after a position, as they are at one time. */
+struct log_look {
+    int64_t position, epoch, members;
+    const struct log_batch *list;
+    size_t n;
+    bool is_cut; /* there may be more batches */
+};
+const struct err *log_batches_look(struct tx *tx, int64_t after, struct log_look *ret);
+
+/* Was this batch committed? Where its last change is. */
+const struct err *log_batches_find(struct tx *tx, int64_t node, int64_t batch, bool *ret_found,
+                                   int64_t *ret_last);
 
 #endif

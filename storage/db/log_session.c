@@ -9,8 +9,9 @@ enum { RETRY_AFTER_MS = 1000, LOCK_TRIES = 15, LOCK_PAUSE_MS = 200 };
 SQL(end_old_connection_sql, "WITH old AS MATERIALIZED (SELECT pid FROM pg_stat_activity "
                             "WHERE application_name = $1 AND pid <> pg_backend_pid()) "
                             "SELECT count(*) FROM old WHERE NOT pg_terminate_backend(pid, 5000)")
-SQL(lock_sql, "SELECT pg_try_advisory_lock(4205070202)::int::int8")
-SQL(head_of_log_sql, "SELECT node, batch, position, epoch FROM log_head")
+SQL(lock_alone_sql, "SELECT pg_try_advisory_lock(4205070202)::int::int8")
+SQL(lock_shared_sql, "SELECT pg_try_advisory_lock_shared(4205070202)::int::int8")
+SQL(head_of_log_sql, "SELECT node, batch, position, epoch, members FROM log_head")
 
 /* The offset is taken from the clock, 4096 a second: more than the log ever grows by, so that the
  * stream ids of the next epoch are higher than all of this one, and of one that is lost. */
@@ -36,14 +37,15 @@ static const struct err *run_int(struct log_session *s, struct sql *sql,
     return pipeline_run(&s->pipeline, 0, ret, 1);
 }
 
-/* Retries for a short time, since a stopping server or a command frees it soon. */
+/* Retries for a short time, since a command frees it soon. */
 static const struct err *log_session_take_lock(struct log_session *s, bool *ret_has)
 {
     int64_t has = 0;
-    for (int i = 0; i < (s->is_server ? LOCK_TRIES : 1) && !has; i++) {
+    bool is_server = s->view->s.is_server;
+    for (int i = 0; i < (is_server ? LOCK_TRIES : 1) && !has; i++) {
         if (i)
             nanosleep(&(struct timespec){.tv_nsec = LOCK_PAUSE_MS * 1000000L}, NULL);
-        TRY(run_int(s, &lock_sql, NO_PARAMS, &has));
+        TRY(run_int(s, is_server ? &lock_shared_sql : &lock_alone_sql, NO_PARAMS, &has));
     }
     *ret_has = has;
     return NULL;
@@ -59,11 +61,10 @@ const struct err *log_session_open(struct log_session *s)
     if (remaining)
         return err_unavailable(RETRY_AFTER_MS, "the old connection does not end");
     TRY(log_session_take_lock(s, &s->has_lock));
-    if (s->is_server && !s->has_lock)
-        return err(ERR_CONFLICT,
-                   "Another server is using this database. Two servers would miss "
-                   "each other's changes: stop that one first (if its machine died, its "
-                   "lock ends within half a minute)");
+    if (s->view->s.is_server && !s->has_lock)
+        return err(ERR_CONFLICT, "A command, or a server of an earlier version, is using this "
+                                 "database alone: wait for it, or stop it, first (if its machine "
+                                 "died, its lock ends within half a minute)");
     return NULL;
 }
 
@@ -79,37 +80,36 @@ bool log_session_is_open(const struct log_session *s)
 
 const struct err *log_session_read(struct log_session *s, struct log_head *ret)
 {
-    int64_t values[4];
+    int64_t values[5];
     TRY(pipeline_send(&s->pipeline, &head_of_log_sql, NO_PARAMS));
-    TRY(pipeline_run(&s->pipeline, 0, values, 4));
-    *ret = (struct log_head){values[0], values[1], values[2], values[3]};
+    TRY(pipeline_run(&s->pipeline, 0, values, 5));
+    *ret = (struct log_head){values[0], values[1], values[2], values[3], values[4]};
     return NULL;
 }
 
-bool log_session_owns(const struct log_session *s, int64_t epoch)
+/* The follower may have learned of the epoch before. */
+static void begun_locked(struct log_view *v, const struct epoch *begun)
 {
-    return epoch == s->epoch || (s->late && epoch == s->late);
+    if (v->epoch == begun->id)
+        return;
+    v->epoch = begun->id;
+    if (v->s.epochs)
+        epochs_add(v->s.epochs, begun);
 }
 
 const struct err *log_session_begin(struct log_session *s, const struct log_head *head)
 {
+    struct log_view *v = s->view;
     int64_t values[3], id;
-    if (!s->has_lock) {
-        s->epoch = head->epoch;
-        return NULL;
-    }
     randombytes_buf(&id, sizeof id);
     id = (id & INT64_MAX) | 1; /* not 0, which means a token without an epoch */
-    s->late = id;
     TRY(pipeline_send(&s->pipeline, &begin_epoch_sql, P(INT(id), INT(head->epoch))));
     const struct err *e = pipeline_run(&s->pipeline, 0, values, 3);
     if (e && e->code == ERR_INTERNAL)
         return err_with_cause(err(ERR_CONFLICT, "Another process has begun an epoch of the log"),
                               "%s", e->cause);
     TRY(e);
-    s->epoch = id;
-    s->late = 0;
-    if (s->epochs)
-        epochs_add(s->epochs, &(struct epoch){id, values[0], values[1], values[2]});
+    LOCKED(&v->lock);
+    begun_locked(v, &(struct epoch){id, values[0], values[1], values[2]});
     return NULL;
 }

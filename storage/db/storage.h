@@ -13,6 +13,7 @@ struct storage {
     struct db *db;                  /* storage/db/db.h */
     struct committer *committer;    /* storage/db/committer.h */
     struct feed *feed;              /* storage/db/feed.h */
+    struct follower *follower;      /* storage/db/follower.h; NULL: of a command */
     struct epochs *epochs;          /* storage/db/epochs.h */
     struct intern *intern;          /* storage/db/intern.h */
     /* mono_ms() until which the schema need not be checked again. */

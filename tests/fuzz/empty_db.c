@@ -16,7 +16,7 @@ static const struct {
 } rows[] = {
     {"WITH old AS", "i"}, /* these three: the committer's */
     {"SELECT pg_try_advisory_lock", "i"},
-    {"SELECT node, batch, position, epoch FROM log_head", "iiii"},
+    {"SELECT node, batch, position, epoch, members FROM log_head", "iiiii"},
     {"SELECT count(*) FROM one_time_keys", "i"},
     {"SELECT (jsonb_build_object('signed_curve25519', 0)", "ttii"},
 };

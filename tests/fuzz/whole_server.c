@@ -109,7 +109,7 @@ static void start(const char *reachable)
     HOLDS(!db_open(uri, 8, &s->storage->db));
     HOLDS(!node_create_parts(s, &sizes, 0, true, whole.listeners));
     const struct committer_settings settings = {
-        .uri = uri, .feed = s->storage->feed, .epochs = s->storage->epochs};
+        .log = {.uri = uri, .feed = s->storage->feed, .epochs = s->storage->epochs}};
     HOLDS(!committer_start(&settings, &s->storage->committer));
     whole.http.body_max = whole.http.upload_max = INPUT_MAX;
     whole.http.rate_table = s->server->rates;

@@ -49,7 +49,7 @@ static inline void log_start_limited(struct node *node, const char *uri, int lim
 {
     node->storage->feed = feed_create(1 << 16, 1 << 26, log_head_position(node));
     const struct committer_settings settings = {
-        .uri = uri, .feed = node->storage->feed, .statement_timeout_ms = limit_ms};
+        .log = {.uri = uri, .feed = node->storage->feed}, .statement_timeout_ms = limit_ms};
     pg_must("committer_start", committer_start(&settings, &node->storage->committer));
 }
 

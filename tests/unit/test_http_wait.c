@@ -96,9 +96,10 @@ static const struct err *take_long(struct request *rq, struct reply *rp)
     return reply_empty(rp);
 }
 
-static void count_begin(void *ctx, struct request *rq)
+static const struct err *count_begin(void *ctx, struct request *rq)
 {
     atomic_fetch_add(&runs_begun, 1);
+    return NULL;
 }
 
 static void count_end(void *ctx, struct request *rq)

@@ -1,0 +1,340 @@
+#include "storage/db/log_view.h"
+
+#include "base/clock.h"
+#include "base/log.h"
+#include "base/mem.h"
+#include "storage/db/log_batches.h"
+
+#include <sodium.h>
+#include <stdatomic.h>
+#include <unistd.h>
+
+#define LOST_TRANSACTIONS                                                                          \
+    "the database has lost transactions: it was restored, or has failed over"
+#define DEAD_AFTER "interval '8 seconds'" /* NODE_DEAD_MS */
+
+enum { CONNECTIONS = 2, RETRY_AFTER_MS = 1000, AWAIT_PAUSE_MS = 100, LOG_BEHIND_MAX = 40000 };
+
+const struct err *log_view_init(struct log_view *v, const struct log_view_settings *s)
+{
+    struct db *db;
+    TRY(db_open(s->uri, CONNECTIONS, &db));
+    *v = (struct log_view){.s = *s, .db = db};
+    randombytes_buf(&v->node, sizeof v->node);
+    v->node = (v->node & INT64_MAX) | 1; /* 0 is nobody's */
+    lock_init(&v->lock, RANK_LOG);
+    cond_init(&v->moved);
+    return NULL;
+}
+
+void log_view_lose(struct log_view *v, const char *why)
+{
+    if (atomic_exchange(&v->lost, true))
+        return;
+    if (v->s.on_lost)
+        v->s.on_lost(v->s.ctx, why);
+}
+
+static const struct err *log_view_is_lost(struct log_view *v, const char *why)
+{
+    log_view_lose(v, why);
+    return err_unavailable(RETRY_AFTER_MS, "%s", why);
+}
+
+static void set_members_locked(struct log_view *v, int64_t members, int64_t others)
+{
+    if ((others > 0) != (v->others > 0))
+        log_info(others ? "another server uses the database, too: the log is written for it"
+                        : "no other server uses the database any more");
+    v->members = members;
+    v->others = others;
+    atomic_store(&v->has_others, others > 0);
+}
+
+/* ---- the list of nodes ---- */
+
+SQL(members_grow_sql, "UPDATE log_head SET members = members + 1 RETURNING members, position")
+SQL(node_add_sql,
+    "INSERT INTO nodes (id, host, version, started_at, seen_at, members, position) "
+    "VALUES ($1, $2, $3, now(), clock_timestamp(), $4, $5) ON CONFLICT (id) DO UPDATE "
+    "SET seen_at = excluded.seen_at, members = excluded.members, position = excluded.position")
+SQL(nodes_count_sql, "SELECT (SELECT members FROM log_head), count(*) FILTER (WHERE id <> $1), "
+                     "count(*) FILTER (WHERE id = $1) FROM nodes")
+SQL(node_remove_sql, "DELETE FROM nodes WHERE id = $1")
+SQL(log_notify_sql, "SELECT pg_notify('concorde_log', '')")
+
+static const struct err *add_node(struct log_view *v, struct tx *tx, int64_t *ret_members,
+                                  int64_t *ret_head, int64_t *ret_others)
+{
+    char host[256] = "";
+    int64_t unused, own;
+    gethostname(host, sizeof host - 1);
+    TRY(tx_begin(tx));
+    TRY(db_one(tx, &members_grow_sql, NO_PARAMS, NULL, R(INT_OUT(ret_members), INT_OUT(ret_head))));
+    TRY(db_exec(tx, &node_add_sql,
+                P(INT(v->node), TEXT(host), TEXT(CONCORDE_VERSION), INT(*ret_members),
+                  INT(*ret_head)),
+                NULL));
+    /* A statement of its own: it sees all that registered before. */
+    TRY(db_one(tx, &nodes_count_sql, P(INT(v->node)), NULL,
+               R(INT_OUT(&unused), INT_OUT(ret_others), INT_OUT(&own))));
+    TRY(db_exec(tx, &log_notify_sql, NO_PARAMS, NULL));
+    return tx_commit(tx);
+}
+
+static const struct err *register_locked(struct log_view *v, struct tx *tx, int64_t *ret_head)
+{
+    int64_t members, others;
+    TRY(add_node(v, tx, &members, ret_head, &others));
+    set_members_locked(v, members, others);
+    v->is_registered = true;
+    return NULL;
+}
+
+const struct err *log_view_register(struct log_view *v, int64_t *ret_head)
+{
+    arena_auto struct arena *a = arena_create();
+    struct tx tx;
+    LOCKED(&v->lock);
+    tx_init(&tx, v->db, a);
+    const struct err *e = register_locked(v, &tx, ret_head);
+    tx_finish(&tx);
+    return e;
+}
+
+static const struct err *read_members(struct log_view *v, struct tx *tx)
+{
+    int64_t members, others, own, head;
+    TRY(db_one(tx, &nodes_count_sql, P(INT(v->node)), NULL,
+               R(INT_OUT(&members), INT_OUT(&others), INT_OUT(&own))));
+    if (v->s.is_server && v->is_registered && !own)
+        return register_locked(v, tx, &head);
+    set_members_locked(v, members, others);
+    return NULL;
+}
+
+const struct err *log_view_read_members_locked(struct log_view *v)
+{
+    arena_auto struct arena *a = arena_create();
+    struct tx tx;
+    tx_init(&tx, v->db, a);
+    const struct err *e = read_members(v, &tx);
+    tx_finish(&tx);
+    return e;
+}
+
+SQL(nodes_behind_sql, "SELECT count(*) FROM nodes WHERE id <> $1 AND members < $2 "
+                      "AND seen_at >= clock_timestamp() - " DEAD_AFTER)
+
+const struct err *log_view_await_others(struct log_view *v)
+{
+    for (int64_t behind = 1;;) {
+        arena_auto struct arena *a = arena_create();
+        struct tx tx;
+        tx_init(&tx, v->db, a);
+        const struct err *e = db_one(&tx, &nodes_behind_sql, P(INT(v->node), INT(v->members)), NULL,
+                                     R(INT_OUT(&behind)));
+        tx_finish(&tx);
+        TRY(e);
+        if (!behind)
+            return NULL;
+        nanosleep(&(struct timespec){.tv_nsec = AWAIT_PAUSE_MS * 1000000L}, NULL);
+    }
+}
+
+/* Dead nodes are removed by whoever notices; a node that others wait for (await_others) is only
+ * behind until its next sign of life. */
+SQL(node_beat_sql,
+    "WITH gone AS (DELETE FROM nodes WHERE seen_at < clock_timestamp() - " DEAD_AFTER
+    " AND id <> $1 RETURNING id), "
+    "grown AS (UPDATE log_head SET members = members + 1 WHERE EXISTS (SELECT FROM gone) "
+    " RETURNING members), "
+    "seen AS (UPDATE nodes SET seen_at = clock_timestamp(), members = $2, position = $3, "
+    " parked = $4 WHERE id = $1 RETURNING id) "
+    "SELECT COALESCE((SELECT members FROM grown), (SELECT members FROM log_head)), "
+    "(SELECT count(*) FROM seen)")
+/* What every node has published is read by none any more, except by one that was away. */
+SQL(batches_prune_sql, "DELETE FROM log_batches WHERE first <= (SELECT min(position) FROM nodes) "
+                       "AND written_at < now() - interval '1 minute'")
+
+int64_t log_view_members(struct log_view *v)
+{
+    LOCKED(&v->lock);
+    return v->members;
+}
+
+static const struct err *beat(struct log_view *v, struct tx *tx, int64_t parked)
+{
+    int64_t members, is_there, known = log_view_members(v);
+    TRY(db_one(tx, &node_beat_sql,
+               P(INT(v->node), INT(known), INT(feed_position(v->s.feed)), INT(parked)), NULL,
+               R(INT_OUT(&members), INT_OUT(&is_there))));
+    lock_take(&v->lock);
+    const struct err *e = members != v->members || !is_there ? read_members(v, tx) : NULL;
+    lock_release(&v->lock);
+    TRY(e);
+    return db_exec(tx, &batches_prune_sql, NO_PARAMS, NULL);
+}
+
+const struct err *log_view_beat(struct log_view *v, int64_t parked)
+{
+    arena_auto struct arena *a = arena_create();
+    struct tx tx;
+    tx_init(&tx, v->db, a);
+    const struct err *e = beat(v, &tx, parked);
+    tx_finish(&tx);
+    return e;
+}
+
+static const struct err *leave(struct log_view *v, struct tx *tx)
+{
+    int64_t members, head;
+    TRY(tx_begin(tx));
+    TRY(db_one(tx, &members_grow_sql, NO_PARAMS, NULL, R(INT_OUT(&members), INT_OUT(&head))));
+    TRY(db_exec(tx, &node_remove_sql, P(INT(v->node)), NULL));
+    TRY(db_exec(tx, &log_notify_sql, NO_PARAMS, NULL));
+    return tx_commit(tx);
+}
+
+void log_view_finish(struct log_view *v)
+{
+    if (!v->db)
+        return;
+    if (v->is_registered && !v->lost) {
+        arena_auto struct arena *a = arena_create();
+        struct tx tx;
+        tx_init(&tx, v->db, a);
+        const struct err *e = leave(v, &tx);
+        tx_finish(&tx);
+        if (e) /* it is removed when it has given no sign of life for a while */
+            log_err(LOG_INFO, "leaving the list of servers", e);
+    }
+    db_close(v->db);
+    pthread_cond_destroy(&v->moved);
+    lock_finish(&v->lock);
+    v->db = NULL;
+}
+
+/* ---- epochs ---- */
+
+SQL(epochs_after_sql,
+    "SELECT n.epoch, n.begins, n.history_begins, n.stream_offset FROM log_epochs n "
+    "WHERE n.number > (SELECT number FROM log_epochs WHERE epoch = $1) ORDER BY n.number")
+
+/* The epochs after ours. Ours must be among those of the database, and the next must not begin
+ * before what this process knows of ours. */
+static const struct err *adopt(struct log_view *v, struct tx *tx, int64_t epoch)
+{
+    const struct epoch *list;
+    size_t n;
+    struct epoch one = {0};
+    TRY(db_list(tx, &epochs_after_sql, P(INT(v->epoch)),
+                R(INT_OUT(&one.id), INT_OUT(&one.begins), INT_OUT(&one.history_begins),
+                  INT_OUT(&one.stream_offset)),
+                LIST(one, &list, &n)));
+    if (!n || list[n - 1].id != epoch)
+        return log_view_is_lost(v, "the database is another one: it was restored");
+    if (list[0].begins < feed_newest(v->s.feed))
+        return log_view_is_lost(v, LOST_TRANSACTIONS);
+    for (size_t i = 0; i < n && v->s.epochs; i++)
+        epochs_add(v->s.epochs, &list[i]);
+    v->epoch = epoch;
+    return NULL;
+}
+
+const struct err *log_view_adopt_locked(struct log_view *v, int64_t epoch)
+{
+    if (epoch == v->epoch)
+        return NULL;
+    arena_auto struct arena *a = arena_create();
+    struct tx tx;
+    tx_init(&tx, v->db, a);
+    const struct err *e = adopt(v, &tx, epoch);
+    tx_finish(&tx);
+    return e;
+}
+
+/* ---- the batches of others ---- */
+
+static bool is_in_flight(const struct log_view *v, const struct log_batch *b)
+{
+    return b->node == v->node && b->batch == v->in_flight && v->in_flight;
+}
+
+/* Publishes the batches that follow the feed without a gap, up to ours in flight. */
+static void publish_batches_locked(struct log_view *v, struct arena *a,
+                                   const struct log_batch *list, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        struct change *changes;
+        size_t changes_n;
+        if (list[i].first != feed_newest(v->s.feed) + 1 || is_in_flight(v, &list[i]) ||
+            !log_batch_decode(a, list[i].encoded, list[i].first, &changes, &changes_n) ||
+            (int64_t)changes_n != list[i].last - list[i].first + 1)
+            return;
+        feed_publish(v->s.feed, changes, changes_n);
+    }
+}
+
+/* Too far behind to be worth reading. */
+static bool is_far(const struct log_view *v, const struct log_look *look)
+{
+    return look->position - feed_newest(v->s.feed) > LOG_BEHIND_MAX;
+}
+
+/* Reads and publishes once. *ret_end: where this look ended; *ret_more: there is more to read. */
+static const struct err *look_once_locked(struct log_view *v, struct tx *tx, int64_t *ret_end,
+                                          bool *ret_more)
+{
+    struct log_look look;
+    TRY(log_batches_look(tx, feed_newest(v->s.feed), &look));
+    TRY(log_view_adopt_locked(v, look.epoch));
+    if (look.position < feed_newest(v->s.feed))
+        return log_view_is_lost(v, LOST_TRANSACTIONS);
+    if (look.members != v->members)
+        TRY(read_members(v, tx));
+    if (!is_far(v, &look))
+        publish_batches_locked(v, tx->arena, look.list, look.n);
+    *ret_end = look.is_cut ? look.list[look.n - 1].last : look.position;
+    *ret_more = look.is_cut && feed_newest(v->s.feed) == *ret_end;
+    return NULL;
+}
+
+/* Follows the log to its head, or to what cannot be followed. *ret_end: what was to be reached. */
+static const struct err *follow_locked(struct log_view *v, int64_t *ret_end)
+{
+    const struct err *e = NULL;
+    for (bool more = true; more && !e;) {
+        arena_auto struct arena *a = arena_create();
+        struct tx tx;
+        tx_init(&tx, v->db, a);
+        e = look_once_locked(v, &tx, ret_end, &more);
+        tx_finish(&tx);
+    }
+    return e;
+}
+
+const struct err *log_view_look_locked(struct log_view *v, bool *ret_all)
+{
+    int64_t end;
+    if (v->lost)
+        return err_unavailable(RETRY_AFTER_MS, "the log is lost");
+    TRY(follow_locked(v, &end));
+    bool is_behind = feed_newest(v->s.feed) < end;
+    *ret_all = !is_behind || !v->in_flight;
+    if (is_behind && !v->in_flight)
+        feed_reset(v->s.feed, end);
+    return NULL;
+}
+
+void log_view_catch_up_locked(struct log_view *v, int64_t position)
+{
+    int64_t end;
+    if (feed_newest(v->s.feed) >= position)
+        return;
+    const struct err *e = v->lost ? NULL : follow_locked(v, &end);
+    if (e)
+        log_err(LOG_WARN, "reading what other servers wrote to the log", e);
+    if (feed_newest(v->s.feed) < position)
+        feed_reset(v->s.feed, position);
+}
