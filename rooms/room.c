@@ -265,6 +265,22 @@ static void load_head(struct job *job, struct room *r, const struct room_head *h
             mem_strdup(event_id_from_bytes(job->arena, h->room_version, h->extremities[i]));
 }
 
+void room_set_head_locked(struct room *r, const struct change_head *h)
+{
+    const char **copy = mem_zalloc((h->extremities_n + 1) * sizeof *copy);
+    for (size_t i = 0; i < h->extremities_n; i++)
+        copy[i] = mem_strdup(h->extremities[i]);
+    for (size_t i = 0; i < r->extremities_n; i++)
+        free((char *)r->extremities[i]);
+    free(r->extremities);
+    r->extremities = copy;
+    r->extremities_n = h->extremities_n;
+    r->head_version = h->version;
+    r->depth = h->depth;
+    r->notify_total = h->notify_total;
+    r->highlight_total = h->highlight_total;
+}
+
 /* NULL if the room does not exist. */
 const struct err *room_load(struct job *job, int64_t id, struct room **ret)
 {

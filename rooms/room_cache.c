@@ -255,13 +255,25 @@ static void apply_state_locked(struct room_cache *c, struct room *r, const struc
     ahead_settle_locked(r, e);
 }
 
+/* Another node has written to the room: its events are what the next one here builds on. Writes that
+ * are queued built on another head and will fail, but what they made of the room must not be built
+ * on: the room is reloaded. *ret_resets: so it is. */
+static void apply_foreign_locked(struct room *r, const struct change *change, bool *ret_resets)
+{
+    room_note_off_timeline(r); /* it may have moved events, too */
+    *ret_resets |= atomic_load(&r->waiting) > 0;
+    if (change->local.head)
+        room_set_head_locked(r, change->local.head);
+}
+
 static void apply_event(struct room_cache *c, const struct change *change)
 {
     const struct event *redacted = change->local.redacted_event;
     bool redacts_state = redacted && redacted->state_key;
     bool changes_state = change_state_event(change) != NULL;
     bool follows_gap = change->kind == CHANGE_EVENT && change->event.follows_gap;
-    if (!changes_state && !redacts_state && !change->local.resets_room && !follows_gap)
+    bool resets_room = change->local.resets_room, is_foreign = change->local.is_foreign;
+    if (!changes_state && !redacts_state && !resets_room && !follows_gap && !is_foreign)
         return;
     struct room *r = room_take_cached(c, change->room);
     if (!r)
@@ -273,8 +285,10 @@ static void apply_event(struct room_cache *c, const struct change *change)
         apply_state_locked(c, r, change);
     if (follows_gap && r->gap < change->position)
         r->gap = change->position;
+    if (is_foreign)
+        apply_foreign_locked(r, change, &resets_room);
     lock_release(&r->lock);
-    if (change->local.resets_room)
+    if (resets_room)
         room_cache_forget(c, r);
     room_give_back(c, r);
 }

@@ -29,6 +29,9 @@ struct room_state_slot *room_state_slot_locked(struct room *r, const char *type,
 void room_put_member_locked(struct room *r, const struct room_member *member);
 void room_set_own_rules_locked(struct room *r, int64_t user, bool has);
 
+/* What later events build on. */
+void room_set_head_locked(struct room *r, const struct change_head *head);
+
 /* Notes that events off the timeline changed (off_timeline_version), so that other writers repeat
  * their look-ups. Call while they are still kept out. */
 void room_note_off_timeline(struct room *r);

@@ -525,21 +525,21 @@ void draft_head(const struct draft *d, struct room_head *ret)
     };
 }
 
+const struct change_head *draft_change_head(const struct draft *d)
+{
+    struct change_head *h = arena_alloc(d->job->arena, sizeof *h);
+    *h = (struct change_head){.version = d->version,
+                              .depth = d->depth,
+                              .notify_total = d->notify_total,
+                              .highlight_total = d->highlight_total,
+                              .extremities = d->extremities,
+                              .extremities_n = d->extremities_n};
+    return h;
+}
+
 void draft_apply_head(const struct draft *d)
 {
-    struct room *r = d->room;
-    const char **copy = mem_zalloc((d->extremities_n + 1) * sizeof *copy);
-    for (size_t i = 0; i < d->extremities_n; i++)
-        copy[i] = mem_strdup(d->extremities[i]);
-    for (size_t i = 0; i < r->extremities_n; i++)
-        free((char *)r->extremities[i]);
-    free(r->extremities);
-    r->extremities = copy;
-    r->extremities_n = d->extremities_n;
-    r->head_version = d->version;
-    r->depth = d->depth;
-    r->notify_total = d->notify_total;
-    r->highlight_total = d->highlight_total;
+    room_set_head_locked(d->room, draft_change_head(d));
 }
 
 /* The oldest first, so that the newest of a key counts. */

@@ -80,6 +80,8 @@ const struct err *draft_set_state(struct draft *d, const struct stored_event *e,
 void draft_head(const struct draft *d, struct room_head *ret);
 /* Makes it the head that the next writer builds on. */
 void draft_apply_head(const struct draft *d);
+/* The head as other nodes learn of it; in the job's arena. */
+const struct change_head *draft_change_head(const struct draft *d);
 /* The same for its state (rooms/ahead.h). Not for a draft with is_alone. */
 void draft_apply_state(const struct draft *d);
 

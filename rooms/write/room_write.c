@@ -85,6 +85,9 @@ static void room_write_add_head(struct room_write *w)
         w->draft.version = (w->draft.version + 1) & INT64_MAX;
     draft_head(&w->draft, &head);
     rooms_write_head(w->write, &head, w->draft.built_on);
+    struct change *last = write_last_change(w->write);
+    if (last && last->room == w->room->id)
+        last->local.head = draft_change_head(&w->draft);
 }
 
 static void note_annotations_locked(const struct draft *d)

@@ -91,6 +91,13 @@ struct push_action {
     int notify, highlight;
 };
 
+/* What the next event of a room builds on. */
+struct change_head {
+    int64_t version, depth, notify_total, highlight_total;
+    const char *const *extremities; /* event ids */
+    size_t extremities_n;
+};
+
 /* What the writer knows of a change, and the rows that store the change do not say: another process
  * that follows the log derives it as is said here, or the log has to carry it. The ring keeps the
  * flags only.
@@ -110,11 +117,13 @@ struct change_local {
      * the user has joined, which may be others by the time the log is read. */
     const int64_t *audience;
     size_t audience_n;
+    /* EVENT, STATE, the last of a write of the room: the head after it. In rooms, where it may be a
+     * later one by now. */
+    const struct change_head *head;
     /* EVENT, STATE: so much of the room changed that it must be reloaded. A resync, a join and the
-     * removal of a room store no row by which that is seen: the log has to carry it. What is cached
-     * of a room, above all its head, is stale after any change by another process, so
-     * log_batch_decode sets it for all. */
+     * removal of a room store no row by which that is seen: the log has to carry it. */
     bool resets_room;
+    bool is_foreign; /* another process made the change; not stored */
     /* EVENT, STATE, of a member: the local user has push rules of their own. In account_data. */
     bool has_own_rules;
     int64_t rules_as_of; /* that was read when all changes up to this position were stored */

@@ -154,6 +154,7 @@ static void feed_remember(struct feed *f, const struct change *c)
         event_ref(event);
     e->change.local.actions = NULL;
     e->change.local.redacted_event = NULL;
+    e->change.local.head = NULL;
     e->change.local.audience = NULL;
     e->change.local.actions_n = e->change.local.audience_n = 0;
     if (c->kind == CHANGE_EVENT)

@@ -121,6 +121,15 @@ static void add_lists(json_t *o, const struct change_local *l)
     json_decref(actions);
 }
 
+static json_t *head_value(const struct change_head *h)
+{
+    json_t *ids = json_array();
+    for (size_t i = 0; i < h->extremities_n; i++)
+        json_array_append_new(ids, text_value(str_of(h->extremities[i])));
+    return json_pack("[I, I, I, I, o]", (json_int_t)h->version, (json_int_t)h->depth,
+                     (json_int_t)h->notify_total, (json_int_t)h->highlight_total, ids);
+}
+
 void log_batch_add(struct buf *b, const struct change *c)
 {
     json_t *o = json_pack("{s:i}", "kind", (int)c->kind);
@@ -130,6 +139,8 @@ void log_batch_add(struct buf *b, const struct change *c)
             json_object_set_new(o, fields[i].name, value);
     }
     add_lists(o, &c->local);
+    if (c->local.head)
+        json_object_set_new(o, "head", head_value(c->local.head));
     char *text = json_dumps(o, JSON_COMPACT);
     buf_add_char(b, b->n ? ',' : '[');
     buf_add_text(b, text);
@@ -213,6 +224,23 @@ static void log_batches_read_lists(struct arena *a, const json_t *o, struct chan
     l->actions_n = actions_n;
 }
 
+static const struct change_head *read_head_value(struct arena *a, const json_t *list)
+{
+    const json_t *ids = json_array_get(list, 4);
+    size_t n = json_array_size(ids);
+    const char **extremities = arena_alloc_array(a, n + 1, sizeof *extremities);
+    struct change_head *h = arena_alloc(a, sizeof *h);
+    for (size_t i = 0; i < n; i++)
+        extremities[i] = log_batches_read_text(a, json_array_get(ids, i)).p;
+    *h = (struct change_head){.version = json_integer_value(json_array_get(list, 0)),
+                              .depth = json_integer_value(json_array_get(list, 1)),
+                              .notify_total = json_integer_value(json_array_get(list, 2)),
+                              .highlight_total = json_integer_value(json_array_get(list, 3)),
+                              .extremities = extremities,
+                              .extremities_n = n};
+    return h;
+}
+
 /* Has it what its listeners and readers count on? */
 static bool change_is_whole(const struct change *c)
 {
@@ -245,8 +273,9 @@ static bool read_change(struct arena *a, const json_t *o, struct change *ret)
             return false;
     }
     log_batches_read_lists(a, o, &ret->local);
-    /* Another process wrote this: what is cached of the room, above all its head, is stale. */
-    ret->local.resets_room |= ret->kind == CHANGE_EVENT || ret->kind == CHANGE_STATE;
+    const json_t *head = json_object_get(o, "head");
+    ret->local.head = head ? read_head_value(a, head) : NULL;
+    ret->local.is_foreign = true;
     return change_is_whole(ret);
 }
 

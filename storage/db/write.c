@@ -50,6 +50,11 @@ int write_change(struct write *w, const struct change *c)
     return (int)w->changes_n;
 }
 
+struct change *write_last_change(struct write *w)
+{
+    return w->changes_n ? &w->changes[w->changes_n - 1] : NULL;
+}
+
 void write_row(struct write *w, const struct batch_table *t, const struct db_param *values,
                size_t n)
 {

@@ -57,6 +57,8 @@ void write_statement(struct write *w, struct sql *s, const struct db_param *para
  * transactions of their own. A batch of other writes is committed before each, so that these wait
  * for one large write at most. Writes to one room stay in their order. */
 void write_set_large(struct write *w);
+/* The last change; NULL: it has none. */
+struct change *write_last_change(struct write *w);
 size_t write_changes_n(const struct write *w);
 bool write_is_empty(const struct write *w);
 /* Discards a write that will not be committed. */
