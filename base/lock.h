@@ -10,19 +10,19 @@
 #include <stdint.h>
 
 enum lock_rank {
-    RANK_LOG = 1,        /* storage/db/log_view.h: publishing, and so all listeners */
-    RANK_ROOM_CACHE,     /* rooms/room_cache.c: the table of cached rooms */
-    RANK_ROOM,           /* rooms/room.c: one room */
-    RANK_SESSION_TABLE,  /* users/session.c: the table of active users */
-    RANK_SESSION,        /* users/session.c: one active user */
-    RANK_COMMITTER,      /* storage/db/committer.c: the queue */
-    RANK_CACHE,          /* caches of single entities: tokens, push rules, filters, keys */
-    RANK_TYPING,         /* users/typing.c */
-    RANK_PRESENCE,       /* users/presence.c */
-    RANK_SENDER,         /* federation/out/sender.c: destinations */
-    RANK_MEDIA,          /* server/media/repo.c: requests that wait for uploads and thumbnails */
-    RANK_DB_POOL,        /* storage/db/db_pool.c */
-    RANK_HTTP_QUEUE,     /* http/: work queues and parked requests */
+    RANK_LOG = 1,       /* storage/db/log_view.h: publishing, and so all listeners */
+    RANK_ROOM_CACHE,    /* rooms/room_cache.c: the table of cached rooms */
+    RANK_ROOM,          /* rooms/room.c: one room */
+    RANK_SESSION_TABLE, /* users/session.c: the table of active users */
+    RANK_SESSION,       /* users/session.c: one active user */
+    RANK_COMMITTER,     /* storage/db/committer.c: the queue */
+    RANK_CACHE,         /* caches of single entities: tokens, push rules, filters, keys */
+    RANK_TYPING,        /* users/typing.c */
+    RANK_PRESENCE,      /* users/presence.c */
+    RANK_SENDER,        /* federation/out/sender.c: destinations */
+    RANK_MEDIA,         /* server/media/repo.c: requests that wait for uploads and thumbnails */
+    RANK_DB_POOL,       /* storage/db/db_pool.c */
+    RANK_HTTP_QUEUE,    /* http/: work queues and parked requests */
     RANK_HTTP_LOOP,
     RANK_RATE,         /* http/rate.c */
     RANK_WORKER_POOLS, /* base/worker/: the list of pools */

@@ -89,8 +89,7 @@ static const struct err *run_steps(struct exchange *ex, struct run *run, struct 
 {
     const struct http_hooks *hooks = &ex->server->hooks;
     TRY(run_decode(ex, run));
-    const struct err *e =
-        hooks->request_begin ? hooks->request_begin(hooks->ctx, &ex->rq) : NULL;
+    const struct err *e = hooks->request_begin ? hooks->request_begin(hooks->ctx, &ex->rq) : NULL;
     if (!e)
         e = run_serve(ex, rp);
     if (hooks->request_end)

@@ -255,9 +255,9 @@ static void apply_state_locked(struct room_cache *c, struct room *r, const struc
     ahead_settle_locked(r, e);
 }
 
-/* Another node has written to the room: its events are what the next one here builds on. Writes that
- * are queued built on another head and will fail, but what they made of the room must not be built
- * on: the room is reloaded. *ret_resets: so it is. */
+/* Another node has written to the room: its events are what the next one here builds on. Writes
+ * that are queued built on another head and will fail, but what they made of the room must not be
+ * built on: the room is reloaded. *ret_resets: so it is. */
 static void apply_foreign_locked(struct room *r, const struct change *change, bool *ret_resets)
 {
     room_note_off_timeline(r); /* it may have moved events, too */

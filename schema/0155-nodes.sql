@@ -6,8 +6,7 @@ CREATE TABLE nodes (
     started_at timestamptz NOT NULL,
     seen_at timestamptz NOT NULL,     -- its last sign of life, by this clock
     members bigint NOT NULL,          -- the list of nodes that it knows: log_head.members
-    position bigint NOT NULL,         -- it has published all changes up to here
-    parked bigint NOT NULL DEFAULT 0  -- clients that wait for changes
+    position bigint NOT NULL          -- it has published all changes up to here
 );
 
 -- Grows when a node comes or goes. A commit names the list that it knows, so that no node commits

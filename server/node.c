@@ -16,7 +16,6 @@
 #include "users/presence.h"
 
 #include <signal.h>
-#include <sodium.h>
 #include <unistd.h>
 
 enum { FEED_ENTRIES = 1 << 16, FEED_SHARE = 4 };
@@ -79,14 +78,14 @@ static const struct err *node_open_log(struct running_node *n, enum node_kind ki
     size_t bytes = (size_t)s->config->cache_size, of_feed = bytes / FEED_SHARE;
     const struct node_sizes sizes = {FEED_ENTRIES, of_feed, bytes - of_feed};
     TRY(node_create_parts(s, &sizes, position, kind == NODE_SERVER, n->listeners));
-    const struct committer_settings settings = {
-        .log = {.uri = n->uri,
-                .feed = s->storage->feed,
-                .epochs = s->storage->epochs,
-                .is_server = kind == NODE_SERVER,
-                .on_lost = on_lost,
-                .ctx = n},
-        .statement_timeout_ms = (int)s->config->database_statement_timeout_ms};
+    const struct committer_settings settings = {.log = {.uri = n->uri,
+                                                        .feed = s->storage->feed,
+                                                        .epochs = s->storage->epochs,
+                                                        .is_server = kind == NODE_SERVER,
+                                                        .on_lost = on_lost,
+                                                        .ctx = n},
+                                                .statement_timeout_ms =
+                                                    (int)s->config->database_statement_timeout_ms};
     TRY(committer_start(&settings, &s->storage->committer));
     tx_init(&tx, s->storage->db, n->arena);
     e = epochs_load(s->storage->epochs, &tx);
@@ -94,13 +93,19 @@ static const struct err *node_open_log(struct running_node *n, enum node_kind ki
     return e;
 }
 
-/* From now on this node takes leases, as itself and no earlier process. */
-static void node_start_leases(struct leases *l)
+static int64_t count_nodes(void *view)
 {
-    int64_t id;
-    randombytes_buf(&id, sizeof id);
-    leases_set_node(l, &(struct lease_settings){.node = (id & INT64_MAX) | 1});
-    leases_start(l);
+    return log_view_count(view);
+}
+
+/* From now on this node takes leases. */
+static void node_start_leases(struct node *s)
+{
+    struct log_view *view = committer_view(s->storage->committer);
+    leases_set_node(
+        s->storage->leases,
+        &(struct lease_settings){.node = view->node, .live_nodes = count_nodes, .of = view});
+    leases_start(s->storage->leases);
 }
 
 /* Whether the data is complete, and belongs to this server. */
@@ -134,10 +139,26 @@ static const struct err *open_database(struct running_node *n, enum node_kind ki
     return e;
 }
 
+/* Another node has given back leases. */
+static void on_lease(void *leases, const char *payload)
+{
+    leases_look(leases);
+}
+
+/* Nodes came or went: the leases are shared out anew. */
+static void on_members(void *leases)
+{
+    leases_look(leases);
+}
+
 static const struct err *follow_log(struct running_node *n)
 {
+    n->channels[0] = (struct follower_channel){"concorde_lease", on_lease, n->storage.leases};
     const struct follower_settings settings = {.uri = n->uri,
-                                               .view = committer_view(n->storage.committer)};
+                                               .view = committer_view(n->storage.committer),
+                                               .on_members = on_members,
+                                               .ctx = n->storage.leases,
+                                               .channels = n->channels};
     return follower_start(&settings, &n->storage.follower);
 }
 
@@ -158,7 +179,7 @@ static const struct err *server_node_start(struct running_node *n, enum node_kin
     if (kind == NODE_SERVER)
         federation_start(s->federation);
     if (kind == NODE_SERVER)
-        node_start_leases(s->storage->leases);
+        node_start_leases(s);
     if (kind == NODE_SERVER)
         TRY(data_dir_publish(n->lock_fd, n->uri));
     return NULL;

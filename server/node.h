@@ -11,6 +11,7 @@
 #include "rooms/rooms.h"
 #include "server/listeners.h"
 #include "server/server.h"
+#include "storage/db/follower.h"
 #include "storage/db/job.h"
 #include "storage/embedded/embedded.h"
 #include "users/users.h"
@@ -24,6 +25,8 @@ enum node_kind {
     NODE_COMMAND
 };
 
+enum { NODE_CHANNELS = 1 };
+
 struct running_node {
     struct node node; /* of these: */
     struct signing_keys keys;
@@ -33,6 +36,7 @@ struct running_node {
     struct server server;
     struct embedded *embedded; /* NULL: this process did not start it */
     struct feed_listener listeners[LISTENERS_N];
+    struct follower_channel channels[NODE_CHANNELS + 1];
     const char *uri; /* of the database; in the arena */
     struct arena *arena;
     enum node_kind kind;

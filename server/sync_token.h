@@ -19,7 +19,8 @@ struct sync_token {
 
 void sync_token_add(struct buf *b, const struct storage *storage, int64_t position, int64_t serial);
 
-/* Waits until this node has seen what the token's client has; NULL or "": what was committed before.
+/* Waits until this node has seen what the token's client has; NULL or "": what was committed
+ * before.
  */
 const struct err *sync_token_await(const struct storage *storage, const char *text);
 

@@ -130,9 +130,9 @@ static const struct err *send_batch_row(struct committer *c, const struct write 
         for (size_t i = 0; i < w->changes_n; i++)
             log_batch_add(&encoded, &w->changes[i]);
     log_batch_end(&encoded);
-    TRY(pipeline_send(&c->session.pipeline, &batch_row_sql,
-                      P(INT(changes_n), INT(c->view.node), INT(c->batch_number),
-                        BYTES(buf_str(&encoded)))));
+    TRY(pipeline_send(
+        &c->session.pipeline, &batch_row_sql,
+        P(INT(changes_n), INT(c->view.node), INT(c->batch_number), BYTES(buf_str(&encoded)))));
     return pipeline_send(&c->session.pipeline, &notify_sql, NO_PARAMS);
 }
 
@@ -177,8 +177,8 @@ static const struct err *send_batch(struct committer *c, struct write *writes, i
 
     TRY(pipeline_send(&c->session.pipeline, &begin_sql, NO_PARAMS));
     TRY(pipeline_send(&c->session.pipeline, &head_sql,
-                      P(INT(changes_n), INT(c->view.node), INT(c->batch_number),
-                        INT(claim->epoch), INT(claim->members))));
+                      P(INT(changes_n), INT(c->view.node), INT(c->batch_number), INT(claim->epoch),
+                        INT(claim->members))));
     for (size_t i = 0; i < c->batch.tables_n; i++)
         if (c->batch.tables[i].n)
             TRY(send_table(c, &c->batch.tables[i]));
@@ -748,8 +748,8 @@ const char *committer_trouble(struct committer *c, int64_t *ret_since)
 {
     LOCKED(&c->lock);
     *ret_since = is_lost(c) ? 0 : c->unreachable_since;
-    return is_lost(c)            ? "the log is not the one that this server knows: the database was "
-                                    "restored, or has lost transactions"
+    return is_lost(c) ? "the log is not the one that this server knows: the database was "
+                        "restored, or has lost transactions"
            : c->unreachable_since ? "the database has taken no writes"
                                   : NULL;
 }

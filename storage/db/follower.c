@@ -2,8 +2,8 @@
 
 #include "base/clock.h"
 #include "base/log.h"
-#include "base/str.h"
 #include "base/mem.h"
+#include "base/str.h"
 #include "base/thread.h"
 #include "storage/db/db_connection.h"
 #include "storage/db/db_wait.h"
@@ -122,8 +122,10 @@ static const struct err *beat_if_due(struct follower *f)
     if (mono_unmoved_ms() < f->next_beat && members == f->said_members)
         return NULL;
     f->next_beat = mono_unmoved_ms() + NODE_BEAT_MS;
+    if (members != f->said_members && f->s.on_members)
+        f->s.on_members(f->s.ctx);
     f->said_members = members;
-    return log_view_beat(f->s.view, f->s.parked ? f->s.parked(f->s.ctx) : 0);
+    return log_view_beat(f->s.view);
 }
 
 static const struct err *follower_look(struct follower *f)

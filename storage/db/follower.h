@@ -25,7 +25,7 @@ struct follower_settings {
     const char *uri;
     struct log_view *view;
     const struct follower_channel *channels; /* borrowed; ends with a NULL name */
-    int64_t (*parked)(void *ctx);            /* clients that wait, for the list of nodes */
+    void (*on_members)(void *ctx);           /* nodes came or went; must not block */
     void *ctx;
 };
 

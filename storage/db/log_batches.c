@@ -299,7 +299,8 @@ bool log_batch_decode(struct arena *a, struct str encoded, int64_t first, struct
 /* One statement, and so one state of the database. */
 SQL(log_batches_look_sql,
     "SELECT h.position, h.epoch, h.members, b.first, b.last, b.node, b.batch, b.changes "
-    "FROM log_head h LEFT JOIN (SELECT * FROM log_batches WHERE first > $1 ORDER BY first LIMIT $2) "
+    "FROM log_head h LEFT JOIN (SELECT * FROM log_batches WHERE first > $1 ORDER BY first LIMIT "
+    "$2) "
     "b ON true ORDER BY b.first")
 
 const struct err *log_batches_look(struct tx *tx, int64_t after, struct log_look *ret)

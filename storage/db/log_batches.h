@@ -1,4 +1,5 @@
-/* The log as another process reads it: a batch of changes is a row, if others read it (log_view.h). */
+/* The log as another process reads it: a batch of changes is a row, if others read it (log_view.h).
+ */
 #ifndef STORAGE_DB_LOG_BATCHES_H
 #define STORAGE_DB_LOG_BATCHES_H
 

@@ -20,7 +20,8 @@ struct log_head {
 };
 
 /* Connects, ends the session's earlier connection, and takes the lock: servers share it, a command
- * has it alone or not at all. ERR_CONFLICT: a command, or a server of an earlier version, has it. */
+ * has it alone or not at all. ERR_CONFLICT: a command, or a server of an earlier version, has it.
+ */
 const struct err *log_session_open(struct log_session *s);
 void log_session_close(struct log_session *s);
 bool log_session_is_open(const struct log_session *s);

@@ -9,8 +9,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
-#define LOST_TRANSACTIONS                                                                          \
-    "the database has lost transactions: it was restored, or has failed over"
+#define LOST_TRANSACTIONS "the database has lost transactions: it was restored, or has failed over"
 #define DEAD_AFTER "interval '8 seconds'" /* NODE_DEAD_MS */
 
 enum { CONNECTIONS = 2, RETRY_AFTER_MS = 1000, AWAIT_PAUSE_MS = 100, LOG_BEHIND_MAX = 40000 };
@@ -71,10 +70,10 @@ static const struct err *add_node(struct log_view *v, struct tx *tx, int64_t *re
     gethostname(host, sizeof host - 1);
     TRY(tx_begin(tx));
     TRY(db_one(tx, &members_grow_sql, NO_PARAMS, NULL, R(INT_OUT(ret_members), INT_OUT(ret_head))));
-    TRY(db_exec(tx, &node_add_sql,
-                P(INT(v->node), TEXT(host), TEXT(CONCORDE_VERSION), INT(*ret_members),
-                  INT(*ret_head)),
-                NULL));
+    TRY(db_exec(
+        tx, &node_add_sql,
+        P(INT(v->node), TEXT(host), TEXT(CONCORDE_VERSION), INT(*ret_members), INT(*ret_head)),
+        NULL));
     /* A statement of its own: it sees all that registered before. */
     TRY(db_one(tx, &nodes_count_sql, P(INT(v->node)), NULL,
                R(INT_OUT(&unused), INT_OUT(ret_others), INT_OUT(&own))));
@@ -149,8 +148,8 @@ SQL(node_beat_sql,
     " AND id <> $1 RETURNING id), "
     "grown AS (UPDATE log_head SET members = members + 1 WHERE EXISTS (SELECT FROM gone) "
     " RETURNING members), "
-    "seen AS (UPDATE nodes SET seen_at = clock_timestamp(), members = $2, position = $3, "
-    " parked = $4 WHERE id = $1 RETURNING id) "
+    "seen AS (UPDATE nodes SET seen_at = clock_timestamp(), members = $2, position = $3 "
+    " WHERE id = $1 RETURNING id) "
     "SELECT COALESCE((SELECT members FROM grown), (SELECT members FROM log_head)), "
     "(SELECT count(*) FROM seen)")
 /* What every node has published is read by none any more, except by one that was away. */
@@ -163,11 +162,16 @@ int64_t log_view_members(struct log_view *v)
     return v->members;
 }
 
-static const struct err *beat(struct log_view *v, struct tx *tx, int64_t parked)
+int64_t log_view_count(struct log_view *v)
+{
+    LOCKED(&v->lock);
+    return v->others + 1;
+}
+
+static const struct err *beat(struct log_view *v, struct tx *tx)
 {
     int64_t members, is_there, known = log_view_members(v);
-    TRY(db_one(tx, &node_beat_sql,
-               P(INT(v->node), INT(known), INT(feed_position(v->s.feed)), INT(parked)), NULL,
+    TRY(db_one(tx, &node_beat_sql, P(INT(v->node), INT(known), INT(feed_position(v->s.feed))), NULL,
                R(INT_OUT(&members), INT_OUT(&is_there))));
     lock_take(&v->lock);
     const struct err *e = members != v->members || !is_there ? read_members(v, tx) : NULL;
@@ -176,12 +180,12 @@ static const struct err *beat(struct log_view *v, struct tx *tx, int64_t parked)
     return db_exec(tx, &batches_prune_sql, NO_PARAMS, NULL);
 }
 
-const struct err *log_view_beat(struct log_view *v, int64_t parked)
+const struct err *log_view_beat(struct log_view *v)
 {
     arena_auto struct arena *a = arena_create();
     struct tx tx;
     tx_init(&tx, v->db, a);
-    const struct err *e = beat(v, &tx, parked);
+    const struct err *e = beat(v, &tx);
     tx_finish(&tx);
     return e;
 }

@@ -1,4 +1,5 @@
-/* What this process knows of the log: the feed, the epoch, and which other nodes share the database.
+/* What this process knows of the log: the feed, the epoch, and which other nodes share the
+ * database.
  *
  * The changes of other processes are rows of log_batches. Two threads read and publish them: the
  * leader of the committer before it publishes its own batch behind them, and the follower
@@ -33,10 +34,10 @@ struct log_view_settings {
 };
 
 struct log_view {
-    struct lock lock; /* RANK_LOG; guards what follows */
-    pthread_cond_t moved; /* the batch in flight has ended */
+    struct lock lock;           /* RANK_LOG; guards what follows */
+    pthread_cond_t moved;       /* the batch in flight has ended */
     struct log_view_settings s; /* (const) */
-    int64_t node;      /* (const) the id of this process */
+    int64_t node;               /* (const) the id of this process */
     struct db *db;     /* (const) connections of its own, since writers may wait with all others */
     int64_t in_flight; /* the number of our batch that is being committed; 0: none */
     int64_t epoch;     /* in which this process commits */
@@ -52,12 +53,13 @@ void log_view_finish(struct log_view *v); /* leaves the list of nodes */
 
 /* Registers this server. *ret_head: from there on other nodes write their batches for it. */
 const struct err *log_view_register(struct log_view *v, int64_t *ret_head);
+int64_t log_view_count(struct log_view *v); /* of the nodes that live, with this one */
 /* The number of the list of nodes that this one knows. */
 int64_t log_view_members(struct log_view *v);
 /* Waits until all other nodes know of this one, or are dead. */
 const struct err *log_view_await_others(struct log_view *v);
 /* A sign of life; removes dead nodes, and learns of new ones. Every NODE_BEAT_MS. */
-const struct err *log_view_beat(struct log_view *v, int64_t parked);
+const struct err *log_view_beat(struct log_view *v);
 
 /* Publishes what other processes have committed up to the head of the log. *ret_all: false: a batch
  * of ours in flight is in between; wait for log_view_moved, and look again. */

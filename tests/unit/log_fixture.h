@@ -48,8 +48,8 @@ static inline int64_t log_head_position(struct node *node)
 static inline void log_start_limited(struct node *node, const char *uri, int limit_ms)
 {
     node->storage->feed = feed_create(1 << 16, 1 << 26, log_head_position(node));
-    const struct committer_settings settings = {
-        .log = {.uri = uri, .feed = node->storage->feed}, .statement_timeout_ms = limit_ms};
+    const struct committer_settings settings = {.log = {.uri = uri, .feed = node->storage->feed},
+                                                .statement_timeout_ms = limit_ms};
     pg_must("committer_start", committer_start(&settings, &node->storage->committer));
 }
 

@@ -7,7 +7,6 @@
 
 /* No position of the log stands in a column of this name. */
 static const char *const other_names[] = {
-
     "batch",
     "bytes",
     "client_device",
@@ -19,10 +18,12 @@ static const char *const other_names[] = {
     "device",
     "epoch",
     "etag",
+    "fence",
     "first_message_index",
     "forwarded_count",
     "highlight_total",
     "id",
+    "members",
     "node",
     "notify_total",
     "number",
@@ -60,6 +61,7 @@ static const char *const other_positions[] = {
     "log_epochs.history_begins",
     "log_head.position",
     "log_times.position",
+    "nodes.position",
     "presence.position",
     "profiles.position",
     "pushers.sent_position",
