@@ -10,7 +10,7 @@
 #include <stdint.h>
 
 enum lock_rank {
-    RANK_LOG = 1,       /* storage/db/log_view.h: publishing, and so all listeners */
+    RANK_LOG = 1,       /* storage/nodes/log_view.h: publishing, and so all listeners */
     RANK_ROOM_CACHE,    /* rooms/room_cache.c: the table of cached rooms */
     RANK_ROOM,          /* rooms/room.c: one room */
     RANK_SESSION_TABLE, /* users/session.c: the table of active users */

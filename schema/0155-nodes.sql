@@ -1,4 +1,4 @@
--- The servers that use this database now (storage/db/log_view.h).
+-- The servers that use this database now (storage/nodes/log_view.h).
 CREATE TABLE nodes (
     id bigint PRIMARY KEY,            -- random, of one start of the process
     host text NOT NULL,

@@ -1,4 +1,4 @@
--- Work that one node at a time does (storage/lease.h): which node holds each job, and until when.
+-- Work that one node at a time does (storage/nodes/lease.h): which node holds each job, and until when.
 CREATE TABLE leases (
     job text PRIMARY KEY,
     node bigint NOT NULL DEFAULT 0,                      -- 0: given back

@@ -11,9 +11,9 @@
 #include "rooms/rooms.h"
 #include "server/listeners.h"
 #include "server/server.h"
-#include "storage/db/follower.h"
 #include "storage/db/job.h"
 #include "storage/embedded/embedded.h"
+#include "storage/nodes/follower.h"
 #include "users/users.h"
 
 #include <sys/types.h>

@@ -19,7 +19,7 @@
 #include "storage/db/feed.h"
 #include "storage/db/intern.h"
 #include "storage/job_pool.h"
-#include "storage/lease.h"
+#include "storage/nodes/lease.h"
 #include "users/device_state.h"
 #include "users/filters.h"
 #include "users/message_quota.h"

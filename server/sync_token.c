@@ -2,7 +2,7 @@
 
 #include "storage/db/epochs.h"
 #include "storage/db/feed.h"
-#include "storage/db/follower.h"
+#include "storage/nodes/follower.h"
 
 #include <errno.h>
 #include <stdlib.h>

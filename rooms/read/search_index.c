@@ -6,7 +6,7 @@
 #include "rooms/read/erasure.h"
 #include "rooms/read/search_text.h"
 #include "storage/db/feed.h"
-#include "storage/lease.h"
+#include "storage/nodes/lease.h"
 #include "storage/rooms/search.h"
 #include "storage/users/erasures.h"
 #include "storage/users/profiles.h"

@@ -18,7 +18,7 @@
 #include "storage/devices/devices.h"
 #include "storage/devices/key_backup.h"
 #include "storage/devices/to_device.h"
-#include "storage/lease.h"
+#include "storage/nodes/lease.h"
 #include "storage/rooms/retention.h"
 #include "storage/users/one_time_tokens.h"
 #include "storage/users/uia_sessions.h"

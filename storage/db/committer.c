@@ -142,7 +142,7 @@ struct log_claim {
     bool is_read; /* by other processes */
 };
 
-/* From here on, until publish() or end_flight(), nobody else publishes what may come after it. */
+/* From here on, until publish() or end_flight(), the follower publishes nothing after it. */
 static struct log_claim begin_flight(struct committer *c)
 {
     struct log_view *v = &c->view;

@@ -3,8 +3,8 @@
 #ifndef STORAGE_DB_COMMITTER_H
 #define STORAGE_DB_COMMITTER_H
 
-#include "storage/db/log_view.h"
 #include "storage/db/write.h"
+#include "storage/nodes/log_view.h"
 
 struct committer_settings {
     struct log_view_settings log;

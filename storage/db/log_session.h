@@ -3,8 +3,8 @@
 #ifndef STORAGE_DB_LOG_SESSION_H
 #define STORAGE_DB_LOG_SESSION_H
 
-#include "storage/db/log_view.h"
 #include "storage/db/pipeline.h"
+#include "storage/nodes/log_view.h"
 
 struct log_session {
     struct pipeline pipeline;

@@ -3,7 +3,7 @@
 
 #include "log_fixture.h"
 #include "storage/job_pool.h"
-#include "storage/lease.h"
+#include "storage/nodes/lease.h"
 
 #include <stdatomic.h>
 

@@ -11,7 +11,7 @@
 #include "base/clock.h"
 #include "node_fixture.h"
 #include "rooms/read/search_index.h"
-#include "storage/lease.h"
+#include "storage/nodes/lease.h"
 #include "storage/users/users.h"
 #include "waiting.h"
 

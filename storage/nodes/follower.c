@@ -1,4 +1,4 @@
-#include "storage/db/follower.h"
+#include "storage/nodes/follower.h"
 
 #include "base/clock.h"
 #include "base/log.h"

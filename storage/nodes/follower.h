@@ -1,15 +1,15 @@
 /* The follower: a thread that hears of what other processes commit, and publishes it in this node's
- * feed (storage/db/log_view.h).
+ * feed (storage/nodes/log_view.h).
  *
  * PostgreSQL notifies it (LISTEN); since a notification can be lost with its connection, it also
  * looks every NODE_BEAT_MS, when it gives its sign of life. While other nodes live, each request
  * waits in follower_barrier() until the feed has all that was committed before the request came:
  * so it sees what a request to another node was answered with. Requests that come meanwhile share
  * one look. */
-#ifndef STORAGE_DB_FOLLOWER_H
-#define STORAGE_DB_FOLLOWER_H
+#ifndef STORAGE_NODES_FOLLOWER_H
+#define STORAGE_NODES_FOLLOWER_H
 
-#include "storage/db/log_view.h"
+#include "storage/nodes/log_view.h"
 
 struct follower;
 

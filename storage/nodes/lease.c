@@ -1,4 +1,4 @@
-#include "storage/lease.h"
+#include "storage/nodes/lease.h"
 
 #include "base/clock.h"
 #include "base/log.h"

@@ -1,4 +1,4 @@
-#include "storage/db/log_view.h"
+#include "storage/nodes/log_view.h"
 
 #include "base/clock.h"
 #include "base/log.h"
@@ -20,7 +20,7 @@ const struct err *log_view_init(struct log_view *v, const struct log_view_settin
     TRY(db_open(s->uri, CONNECTIONS, &db));
     *v = (struct log_view){.s = *s, .db = db};
     randombytes_buf(&v->node, sizeof v->node);
-    v->node = (v->node & INT64_MAX) | 1; /* 0 is nobody's */
+    v->node = (v->node & INT64_MAX) | 1; /* 0: of no node */
     lock_init(&v->lock, RANK_LOG);
     cond_init(&v->moved);
     return NULL;
@@ -141,7 +141,7 @@ const struct err *log_view_await_others(struct log_view *v)
     }
 }
 
-/* Dead nodes are removed by whoever notices; a node that others wait for (await_others) is only
+/* Any node removes dead ones. A node that others wait for (log_view_await_others) is only
  * behind until its next sign of life. */
 SQL(node_beat_sql,
     "WITH gone AS (DELETE FROM nodes WHERE seen_at < clock_timestamp() - " DEAD_AFTER
@@ -227,7 +227,7 @@ SQL(epochs_after_sql,
 
 /* The epochs after ours. Ours must be among those of the database, and the next must not begin
  * before what this process knows of ours. */
-static const struct err *adopt(struct log_view *v, struct tx *tx, int64_t epoch)
+static const struct err *log_view_adopt(struct log_view *v, struct tx *tx, int64_t epoch)
 {
     const struct epoch *list;
     size_t n;
@@ -253,7 +253,7 @@ const struct err *log_view_adopt_locked(struct log_view *v, int64_t epoch)
     arena_auto struct arena *a = arena_create();
     struct tx tx;
     tx_init(&tx, v->db, a);
-    const struct err *e = adopt(v, &tx, epoch);
+    const struct err *e = log_view_adopt(v, &tx, epoch);
     tx_finish(&tx);
     return e;
 }

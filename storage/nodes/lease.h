@@ -11,8 +11,8 @@
  * a lease notes the fence when it begins, and names it in what it writes.
  *
  * lease_fence() takes no lock. Where a `struct lease_job` is NULL, nothing is held. */
-#ifndef STORAGE_LEASE_H
-#define STORAGE_LEASE_H
+#ifndef STORAGE_NODES_LEASE_H
+#define STORAGE_NODES_LEASE_H
 
 #include "storage/db/job.h"
 #include "storage/db/write.h"

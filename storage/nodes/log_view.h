@@ -3,7 +3,7 @@
  *
  * The changes of other processes are rows of log_batches. Two threads read and publish them: the
  * leader of the committer before it publishes its own batch behind them, and the follower
- * (storage/db/follower.h). So publishing, and what decides it, is guarded by one lock, which is
+ * (storage/nodes/follower.h). So publishing, and what decides it, is guarded by one lock, which is
  * held while the listeners run.
  *
  * Nodes: a server that starts makes a row of `nodes` and a new number of the list of nodes
@@ -12,8 +12,8 @@
  * batch. A node alone writes none. A node that gave no sign of life for NODE_DEAD_MS is removed;
  * when it comes back it registers again, and what it has missed is read or, where rows are missing,
  * all its caches are reset. */
-#ifndef STORAGE_DB_LOG_VIEW_H
-#define STORAGE_DB_LOG_VIEW_H
+#ifndef STORAGE_NODES_LOG_VIEW_H
+#define STORAGE_NODES_LOG_VIEW_H
 
 #include "base/lock.h"
 #include "storage/db/db.h"
