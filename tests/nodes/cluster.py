@@ -49,19 +49,28 @@ class Node(Server):
         self.link = Link()
         self.link.target = "127.0.0.1", cluster.postgres.port
         self.port = port_to_keep()
-        self.is_paused = False
+        self.cluster, self.is_paused = cluster, False
         data.mkdir(exist_ok=True)
-        super().__init__({
+        super().__init__(data=data)
+        self.clock.close()
+        self.environment, self.clock = cluster.environment, cluster.clock
+        self._adopt()
+
+    def _adopt(self):
+        """A test may have changed the cluster's settings."""
+        cluster = self.cluster
+        self.more, self.settings = cluster.more, {
             "trusted_proxies": "127.0.0.1",
             "signing_key_path": str(cluster.data / "signing.key"),
             "media_store_path": str(cluster.data / "media"),
             **cluster.settings,
             "database": cluster.postgres.uri(cluster.database, "concorde", self.link.port),
             "listen": f"127.0.0.1:{self.port}",
-        }, data=data)
-        self.clock.close()
-        self.environment, self.clock = cluster.environment, cluster.clock
-        self.more = cluster.more
+        }
+
+    def start(self):
+        self._adopt()
+        return super().start()
 
     def pause(self):
         self.process.send_signal(signal.SIGSTOP)
