@@ -18,6 +18,8 @@ SETTINGS = """
 listen_addresses = '127.0.0.1'
 unix_socket_directories = ''
 max_connections = 400
+random_page_cost = 1.1 # this and the next one as in the embedded one
+autovacuum_naptime = 15s
 """
 # Of these ports no outgoing connection has one, so that a program that starts again finds its port free.
 LISTENING = range(20000, 32000)
