@@ -1,9 +1,11 @@
 #include "server/node.h"
 
+#include "base/worker/worker.h"
 #include "federation/federation.h"
 #include "rooms/read/search_index.h"
 #include "server/cli/data_dir.h"
 #include "server/node_parts.h"
+#include "server/node_rates.h"
 #include "storage/db/committer.h"
 #include "storage/db/epochs.h"
 #include "storage/db/log.h"
@@ -154,12 +156,16 @@ static void on_members(void *leases)
 static const struct err *follow_log(struct running_node *n)
 {
     n->channels[0] = (struct follower_channel){"concorde_lease", on_lease, n->storage.leases};
+    n->channels[1] =
+        (struct follower_channel){NODE_RATES_CHANNEL, node_rates_on_notify, n->server.rates};
     const struct follower_settings settings = {.uri = n->uri,
                                                .view = committer_view(n->storage.committer),
                                                .on_members = on_members,
                                                .ctx = n->storage.leases,
                                                .channels = n->channels};
-    return follower_start(&settings, &n->storage.follower);
+    TRY(follower_start(&settings, &n->storage.follower));
+    n->rates = node_rates_start(&n->node);
+    return NULL;
 }
 
 static const struct err *server_node_start(struct running_node *n, enum node_kind kind)
@@ -210,6 +216,7 @@ void node_stop(struct running_node *n)
     federation_stop(s->federation);
     presence_stop(s->users->presence);
     search_indexer_stop(s->rooms->indexer);
+    worker_kind_destroy(n->rates);
     follower_stop(s->storage->follower);
     committer_stop(s->storage->committer);
     node_destroy_parts(s);

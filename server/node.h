@@ -25,7 +25,7 @@ enum node_kind {
     NODE_COMMAND
 };
 
-enum { NODE_CHANNELS = 1 };
+enum { NODE_CHANNELS = 2 };
 
 struct running_node {
     struct node node; /* of these: */
@@ -36,6 +36,7 @@ struct running_node {
     struct server server;
     struct embedded *embedded; /* NULL: this process did not start it */
     struct feed_listener listeners[LISTENERS_N];
+    struct worker_kind *rates; /* server/node_rates.h */
     struct follower_channel channels[NODE_CHANNELS + 1];
     const char *uri; /* of the database; in the arena */
     struct arena *arena;
