@@ -110,11 +110,18 @@ const struct err *room_get_by_id(struct job *job, int64_t id, struct room **ret)
 
 const struct err *room_find(struct job *job, const char *room_id, struct room **ret)
 {
-    int64_t id = 0;
+    int64_t id = 0, known;
     if (id_is_room(str_of(room_id)))
         TRY(intern_find(job->storage->intern, INTERN_ROOM, room_id, &id));
     *ret = NULL;
-    return id ? room_get_by_id(job, id, ret) : NULL;
+    if (!id)
+        return NULL;
+    TRY(room_get_by_id(job, id, ret));
+    if (*ret)
+        return NULL;
+    known = id;
+    TRY(intern_find_again(job->storage->intern, INTERN_ROOM, room_id, &id));
+    return id == known ? NULL : room_get_by_id(job, id, ret);
 }
 
 const struct err *room_get(struct job *job, const char *room_id, struct room **ret)

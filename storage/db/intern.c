@@ -226,6 +226,14 @@ const struct err *intern_find(struct intern *in, enum intern_kind kind, const ch
     return NULL;
 }
 
+const struct err *intern_find_again(struct intern *in, enum intern_kind kind, const char *name,
+                                    int64_t *ret)
+{
+    size_t missing = 1;
+    *ret = 0;
+    return fetch_ids(in, kind, tables[kind].by_name, &name, 1, ret, &missing);
+}
+
 const struct err *intern_names(struct intern *in, enum intern_kind kind, const int64_t *ids,
                                size_t n, const char **ret)
 {

@@ -25,6 +25,10 @@ void intern_remember(struct intern *in, enum intern_kind kind, const char *name,
 /* The id of a name; 0 when it was never interned (nothing is written). */
 const struct err *intern_find(struct intern *in, enum intern_kind kind, const char *name,
                               int64_t *ret);
+/* The same from the database: for a room whose row is gone, since another node may have deleted a
+ * noted room, which then was made again with another id. */
+const struct err *intern_find_again(struct intern *in, enum intern_kind kind, const char *name,
+                                    int64_t *ret);
 /* The name of an id that exists. */
 const struct err *intern_name(struct intern *in, enum intern_kind kind, int64_t id,
                               const char **ret);
