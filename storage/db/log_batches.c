@@ -1,8 +1,9 @@
 #include "storage/db/log_batches.h"
 
-#include <jansson.h>
+#include "matrix/json_scan.h"
 
-/* A change is a JSON object of its members that are not zero; an event is stored as its JSON. */
+/* A change is a JSON object of its members that are not zero, first its kind. What is JSON already,
+ * as an event is, stands in it with its very bytes. */
 
 enum { BATCHES_MAX = 256 };
 
@@ -11,11 +12,12 @@ enum field_type { FIELD_INT64, FIELD_INT, FIELD_BOOL, FIELD_TEXT, FIELD_JSON, FI
 /* kinds: bits of those that have it, ~0u for all; name: of the member of the object. */
 #define FIELD(type, kinds, name, member)                                                           \
     {                                                                                              \
-        name, kinds, FIELD_##type, offsetof(struct change, member)                                 \
+        name, sizeof(name) - 1, kinds, FIELD_##type, offsetof(struct change, member)               \
     }
 #define OF(kind) (1u << CHANGE_##kind)
 static const struct field {
     const char *name;
+    size_t name_n;
     unsigned kinds;
     enum field_type type;
     size_t offset;
@@ -63,89 +65,113 @@ enum { FIELDS_N = sizeof fields / sizeof *fields };
 
 /* ---- writing ---- */
 
-static json_t *text_value(struct str s)
+static void log_batches_add_name(struct buf *b, const char *name, size_t name_n)
 {
-    return json_stringn_nocheck(s.p ? s.p : "", s.n);
+    BUF_LIT(b, ",\"");
+    buf_add(b, name, name_n);
+    BUF_LIT(b, "\":");
 }
 
-static json_t *event_value(const struct event *e)
+static void log_batches_add_event(struct buf *b, const struct event *e)
 {
-    return json_pack("{s:s, s:s, s:o}", "version", e->version->id, "id", e->event_id, "json",
-                     text_value(e->json));
+    BUF_LIT(b, "{\"version\":");
+    buf_add_json_string(b, str_of(e->version->id));
+    BUF_LIT(b, ",\"id\":");
+    buf_add_json_string(b, str_of(e->event_id));
+    BUF_LIT(b, ",\"json\":");
+    buf_add_str(b, e->json);
+    buf_add_char(b, '}');
 }
 
-/* NULL: zero, which is left out. */
-static json_t *field_value(const struct field *f, const struct change *c)
+static int64_t log_batches_number(const struct field *f, const void *at)
 {
-    const void *at = (const char *)c + f->offset;
-    int64_t n = 0;
+    return f->type == FIELD_INT64 ? *(const int64_t *)at
+           : f->type == FIELD_INT ? *(const int *)at
+                                  : *(const bool *)at;
+}
+
+static bool log_batches_is_zero(const struct field *f, const void *at)
+{
     switch (f->type) {
-    case FIELD_TEXT: {
-        const char *text = *(const char *const *)at;
-        return text ? text_value(str_of(text)) : NULL;
+    case FIELD_TEXT:
+    case FIELD_EVENT:
+        return !*(const void *const *)at;
+    case FIELD_JSON:
+        return !((const struct str *)at)->n;
+    default:
+        return !log_batches_number(f, at);
     }
-    case FIELD_JSON: {
-        const struct str *json = at;
-        return json->n ? text_value(*json) : NULL;
-    }
-    case FIELD_EVENT: {
-        const struct event *e = *(const struct event *const *)at;
-        return e ? event_value(e) : NULL;
-    }
-    case FIELD_INT64:
-        n = *(const int64_t *)at;
-        break;
-    case FIELD_INT:
-        n = *(const int *)at;
-        break;
-    case FIELD_BOOL:
-        n = *(const bool *)at;
-        break;
-    }
-    return n ? json_integer(n) : NULL;
 }
 
-static void add_lists(json_t *o, const struct change_local *l)
+static void log_batches_add_field(struct buf *b, const struct field *f, const void *at)
 {
-    json_t *audience = json_array(), *actions = json_array();
-    for (size_t i = 0; i < l->audience_n; i++)
-        json_array_append_new(audience, json_integer(l->audience[i]));
-    for (size_t i = 0; i < l->actions_n; i++)
-        json_array_append_new(actions, json_pack("[I, i, i]", (json_int_t)l->actions[i].user,
-                                                 l->actions[i].notify, l->actions[i].highlight));
-    if (l->audience_n)
-        json_object_set(o, "audience", audience);
-    if (l->actions_n)
-        json_object_set(o, "actions", actions);
-    json_decref(audience);
-    json_decref(actions);
+    if (log_batches_is_zero(f, at))
+        return;
+    log_batches_add_name(b, f->name, f->name_n);
+    if (f->type == FIELD_TEXT)
+        buf_add_json_string(b, str_of(*(const char *const *)at));
+    else if (f->type == FIELD_JSON)
+        buf_add_str(b, *(const struct str *)at);
+    else if (f->type == FIELD_EVENT)
+        log_batches_add_event(b, *(const struct event *const *)at);
+    else
+        buf_add_int(b, log_batches_number(f, at));
 }
 
-static json_t *head_value(const struct change_head *h)
+static void log_batches_add_numbers(struct buf *b, const int64_t *list, size_t n)
 {
-    json_t *ids = json_array();
-    for (size_t i = 0; i < h->extremities_n; i++)
-        json_array_append_new(ids, text_value(str_of(h->extremities[i])));
-    return json_pack("[I, I, I, I, o]", (json_int_t)h->version, (json_int_t)h->depth,
-                     (json_int_t)h->notify_total, (json_int_t)h->highlight_total, ids);
+    for (size_t i = 0; i < n; i++) {
+        buf_add_json_comma(b);
+        buf_add_int(b, list[i]);
+    }
+}
+
+static void log_batches_add_lists(struct buf *b, const struct change_local *l)
+{
+    if (l->audience_n) {
+        BUF_LIT(b, ",\"audience\":[");
+        log_batches_add_numbers(b, l->audience, l->audience_n);
+        buf_add_char(b, ']');
+    }
+    if (!l->actions_n)
+        return;
+    BUF_LIT(b, ",\"actions\":[");
+    for (size_t i = 0; i < l->actions_n; i++) {
+        const struct push_action *one = &l->actions[i];
+        buf_add_json_comma(b);
+        buf_add_char(b, '[');
+        log_batches_add_numbers(b, (int64_t[]){one->user, one->notify, one->highlight}, 3);
+        buf_add_char(b, ']');
+    }
+    buf_add_char(b, ']');
+}
+
+static void log_batches_add_head(struct buf *b, const struct change_head *h)
+{
+    if (!h)
+        return;
+    BUF_LIT(b, ",\"head\":[");
+    log_batches_add_numbers(
+        b, (int64_t[]){h->version, h->depth, h->notify_total, h->highlight_total}, 4);
+    BUF_LIT(b, ",[");
+    for (size_t i = 0; i < h->extremities_n; i++) {
+        buf_add_json_comma(b);
+        buf_add_json_string(b, str_of(h->extremities[i]));
+    }
+    BUF_LIT(b, "]]");
 }
 
 void log_batch_add(struct buf *b, const struct change *c)
 {
-    json_t *o = json_pack("{s:i}", "kind", (int)c->kind);
-    for (size_t i = 0; i < FIELDS_N; i++) {
-        json_t *value = fields[i].kinds & 1u << c->kind ? field_value(&fields[i], c) : NULL;
-        if (value)
-            json_object_set_new(o, fields[i].name, value);
-    }
-    add_lists(o, &c->local);
-    if (c->local.head)
-        json_object_set_new(o, "head", head_value(c->local.head));
-    char *text = json_dumps(o, JSON_COMPACT);
     buf_add_char(b, b->n ? ',' : '[');
-    buf_add_text(b, text);
-    free(text);
-    json_decref(o);
+    BUF_LIT(b, "{\"kind\":");
+    buf_add_int(b, c->kind);
+    for (size_t i = 0; i < FIELDS_N; i++)
+        if (fields[i].kinds & 1u << c->kind)
+            log_batches_add_field(b, &fields[i], (const char *)c + fields[i].offset);
+    log_batches_add_lists(b, &c->local);
+    log_batches_add_head(b, c->local.head);
+    buf_add_char(b, '}');
 }
 
 void log_batch_end(struct buf *b)
@@ -155,90 +181,137 @@ void log_batch_end(struct buf *b)
 
 /* ---- reading ---- */
 
-static struct str log_batches_read_text(struct arena *a, const json_t *value)
+/* JSON was written as a string before. */
+static bool log_batches_read_json(struct arena *a, struct str value, struct str *ret)
 {
-    size_t n = json_string_length(value);
-    return (struct str){arena_memdup(a, json_string_value(value), n), n};
+    bool is_string = value.n && value.p[0] == '"';
+    *ret = is_string ? json_scan_str(a, value) : value;
+    return ret->n && ret->p[0] == '{' && (!is_string || !json_scan_check(*ret));
 }
 
-static bool log_batches_read_event(struct arena *a, const json_t *o, const struct event **ret)
+static bool log_batches_read_event(struct arena *a, struct str value, const struct event **ret)
 {
-    const char *version = json_string_value(json_object_get(o, "version"));
-    const char *id = json_string_value(json_object_get(o, "id"));
-    const json_t *bytes = json_object_get(o, "json");
-    const struct room_version *v = version ? room_version_find(version) : NULL;
+    struct json_member m;
+    struct str version = {0}, id = {0}, raw = {0}, other, json;
+    for (size_t pos = 0; json_scan_next(value, &pos, &m);)
+        *(str_is(m.key, "version") ? &version
+          : str_is(m.key, "id")    ? &id
+          : str_is(m.key, "json")  ? &raw
+                                   : &other) = m.value;
+    const char *version_id = json_scan_string(a, version), *event_id = json_scan_string(a, id);
+    const struct room_version *v = version_id ? room_version_find(version_id) : NULL;
     struct event *event;
-    if (!v || !id || !json_is_string(bytes) ||
-        event_parse_stored(v, id, log_batches_read_text(a, bytes), &event) != NULL)
+    if (!v || !event_id || !log_batches_read_json(a, raw, &json) ||
+        event_parse_stored(v, event_id, json, &event) != NULL)
         return false;
     *ret = event_keep(a, event);
     return true;
 }
 
-static bool read_field(struct arena *a, const struct field *f, const json_t *value,
-                       struct change *c)
+static bool log_batches_read_number(const struct field *f, struct str value, void *at)
 {
-    void *at = (char *)c + f->offset;
+    int64_t n;
+    if (!json_scan_int(value, &n))
+        return false;
+    if (f->type == FIELD_INT64)
+        *(int64_t *)at = n;
+    else if (f->type == FIELD_INT)
+        *(int *)at = (int)n;
+    else
+        *(bool *)at = n;
+    return true;
+}
+
+static bool log_batches_read_field(struct arena *a, const struct field *f, struct str value,
+                                   void *at)
+{
+    struct str json;
     switch (f->type) {
     case FIELD_TEXT:
-        if (json_is_string(value))
-            *(const char **)at = log_batches_read_text(a, value).p;
-        return json_is_string(value);
+        return (*(const char **)at = json_scan_string(a, value));
     case FIELD_JSON:
-        if (json_is_string(value))
-            *(struct str *)at = log_batches_read_text(a, value);
-        return json_is_string(value);
+        if (!log_batches_read_json(a, value, &json))
+            return false;
+        *(struct str *)at = (struct str){arena_memdup(a, json.p, json.n), json.n};
+        return true;
     case FIELD_EVENT:
         return log_batches_read_event(a, value, at);
-    case FIELD_INT64:
-        *(int64_t *)at = json_integer_value(value);
-        break;
-    case FIELD_INT:
-        *(int *)at = (int)json_integer_value(value);
-        break;
-    case FIELD_BOOL:
-        *(bool *)at = json_integer_value(value);
-        break;
+    default:
+        return log_batches_read_number(f, value, at);
     }
-    return json_is_integer(value);
 }
 
-static void log_batches_read_lists(struct arena *a, const json_t *o, struct change_local *l)
+static size_t log_batches_count(struct str list)
 {
-    const json_t *audience = json_object_get(o, "audience"),
-                 *actions = json_object_get(o, "actions");
-    size_t audience_n = json_array_size(audience), actions_n = json_array_size(actions);
-    int64_t *rooms = arena_alloc_array(a, audience_n + 1, sizeof *rooms);
-    struct push_action *list = arena_alloc_array(a, actions_n + 1, sizeof *list);
-    for (size_t i = 0; i < audience_n; i++)
-        rooms[i] = json_integer_value(json_array_get(audience, i));
-    for (size_t i = 0; i < actions_n; i++) {
-        const json_t *one = json_array_get(actions, i);
-        list[i].user = json_integer_value(json_array_get(one, 0));
-        list[i].notify = (int)json_integer_value(json_array_get(one, 1));
-        list[i].highlight = (int)json_integer_value(json_array_get(one, 2));
-    }
+    struct json_member m;
+    size_t n = 0;
+    for (size_t pos = 0; json_scan_next(list, &pos, &m);)
+        n++;
+    return n;
+}
+
+/* As many of the first elements as are numbers, up to max. */
+static size_t log_batches_read_numbers(struct str list, size_t max, int64_t *ret)
+{
+    struct json_member m;
+    size_t n = 0;
+    for (size_t pos = 0;
+         n < max && json_scan_next(list, &pos, &m) && json_scan_int(m.value, &ret[n]);)
+        n++;
+    return n;
+}
+
+static bool log_batches_read_audience(struct arena *a, struct str list, struct change_local *l)
+{
+    size_t n = log_batches_count(list);
+    int64_t *rooms = arena_alloc_array(a, n, sizeof *rooms);
     l->audience = rooms;
-    l->audience_n = audience_n;
-    l->actions = list;
-    l->actions_n = actions_n;
+    l->audience_n = n;
+    return log_batches_read_numbers(list, n, rooms) == n;
 }
 
-static const struct change_head *read_head_value(struct arena *a, const json_t *list)
+static bool log_batches_read_actions(struct arena *a, struct str list, struct change_local *l)
 {
-    const json_t *ids = json_array_get(list, 4);
-    size_t n = json_array_size(ids);
-    const char **extremities = arena_alloc_array(a, n + 1, sizeof *extremities);
+    size_t n = log_batches_count(list), pos = 0;
+    struct push_action *actions = arena_alloc_array(a, n, sizeof *actions);
+    struct json_member m;
+    for (size_t i = 0; json_scan_next(list, &pos, &m); i++) {
+        int64_t one[3];
+        if (log_batches_read_numbers(m.value, 3, one) != 3)
+            return false;
+        actions[i] = (struct push_action){one[0], (int)one[1], (int)one[2]};
+    }
+    l->actions = actions;
+    l->actions_n = n;
+    return true;
+}
+
+static bool log_batches_read_ids(struct arena *a, struct str list, struct change_head *h)
+{
+    struct json_member m;
+    size_t pos = 0;
+    const char **ids = arena_alloc_array(a, log_batches_count(list), sizeof *ids);
+    for (; json_scan_next(list, &pos, &m); h->extremities_n++)
+        if (!(ids[h->extremities_n] = json_scan_string(a, m.value)))
+            return false;
+    h->extremities = ids;
+    return true;
+}
+
+static bool log_batches_read_head(struct arena *a, struct str list, struct change_local *l)
+{
+    int64_t n[4];
+    struct json_member last;
     struct change_head *h = arena_alloc(a, sizeof *h);
-    for (size_t i = 0; i < n; i++)
-        extremities[i] = log_batches_read_text(a, json_array_get(ids, i)).p;
-    *h = (struct change_head){.version = json_integer_value(json_array_get(list, 0)),
-                              .depth = json_integer_value(json_array_get(list, 1)),
-                              .notify_total = json_integer_value(json_array_get(list, 2)),
-                              .highlight_total = json_integer_value(json_array_get(list, 3)),
-                              .extremities = extremities,
-                              .extremities_n = n};
-    return h;
+    if (log_batches_read_numbers(list, 4, n) != 4)
+        return false;
+    *h = (struct change_head){
+        .version = n[0], .depth = n[1], .notify_total = n[2], .highlight_total = n[3]};
+    l->head = h;
+    for (size_t pos = 0, i = 0; json_scan_next(list, &pos, &last); i++)
+        if (i == 4)
+            return log_batches_read_ids(a, last.value, h);
+    return false;
 }
 
 /* Has it what its listeners and readers count on? */
@@ -259,41 +332,73 @@ static bool change_is_whole(const struct change *c)
     }
 }
 
-static bool read_change(struct arena *a, const json_t *o, struct change *ret)
+static bool log_batches_read_kind(struct str value, enum change_kind *ret)
 {
-    const json_t *kind = json_object_get(o, "kind");
-    json_int_t number = json_integer_value(kind);
-    if (!json_is_integer(kind) || number < 0 || number >= CHANGE_KIND_COUNT)
+    int64_t number;
+    if (!json_scan_int(value, &number) || number < 0 || number >= CHANGE_KIND_COUNT)
         return false;
-    *ret = (struct change){.kind = (enum change_kind)number};
+    *ret = (enum change_kind)number;
+    return true;
+}
+
+/* Members are written in the order of the table, so the next one is looked for from `from` on; NULL
+ * for one of another kind or version. */
+static const struct field *log_batches_find_field(enum change_kind kind, struct str name,
+                                                  size_t from)
+{
     for (size_t i = 0; i < FIELDS_N; i++) {
-        const json_t *value =
-            fields[i].kinds & 1u << number ? json_object_get(o, fields[i].name) : NULL;
-        if (value && !read_field(a, &fields[i], value, ret))
-            return false;
+        const struct field *f = &fields[(from + i) % FIELDS_N];
+        if (f->name_n == name.n && f->kinds & 1u << kind && memcmp(f->name, name.p, name.n) == 0)
+            return f;
     }
-    log_batches_read_lists(a, o, &ret->local);
-    const json_t *head = json_object_get(o, "head");
-    ret->local.head = head ? read_head_value(a, head) : NULL;
+    return NULL;
+}
+
+static bool log_batches_read_member(struct arena *a, const struct json_member *m, size_t *from,
+                                    struct change *ret)
+{
+    if (str_is(m->key, "head"))
+        return log_batches_read_head(a, m->value, &ret->local);
+    if (str_is(m->key, "audience"))
+        return log_batches_read_audience(a, m->value, &ret->local);
+    if (str_is(m->key, "actions"))
+        return log_batches_read_actions(a, m->value, &ret->local);
+    const struct field *f = log_batches_find_field(ret->kind, m->key, *from);
+    if (!f)
+        return true;
+    *from = (size_t)(f - fields) + 1;
+    return log_batches_read_field(a, f, m->value, (char *)ret + f->offset);
+}
+
+static bool log_batches_read_change(struct arena *a, struct str object, struct change *ret)
+{
+    struct json_member m;
+    size_t pos = 0, from = 0;
+    if (!json_scan_next(object, &pos, &m) || !str_is(m.key, "kind") ||
+        !log_batches_read_kind(m.value, &ret->kind))
+        return false;
+    while (json_scan_next(object, &pos, &m))
+        if (!log_batches_read_member(a, &m, &from, ret))
+            return false;
     ret->local.is_foreign = true;
     return change_is_whole(ret);
 }
 
-bool log_batch_decode(struct arena *a, struct str encoded, int64_t first, struct change **ret,
-                      size_t *ret_n)
+bool log_batch_decode(struct arena *a, struct str encoded, int64_t first, struct change *ret,
+                      size_t n)
 {
-    json_t *list = json_loadb(encoded.p, encoded.n, JSON_ALLOW_NUL, NULL);
-    size_t n = json_array_size(list);
-    struct change *changes = arena_alloc_array(a, n + 1, sizeof *changes);
-    bool good = json_is_array(list);
-    for (size_t i = 0; i < n && good; i++) {
-        good = read_change(a, json_array_get(list, i), &changes[i]);
-        changes[i].position = first + (int64_t)i;
+    struct json_member m;
+    size_t done = 0;
+    if (!encoded.n || encoded.p[0] != '[')
+        return false;
+    for (size_t pos = 0; json_scan_next(encoded, &pos, &m); done++) {
+        if (done == n)
+            return false;
+        ret[done] = (struct change){.position = first + (int64_t)done};
+        if (!log_batches_read_change(a, m.value, &ret[done]))
+            return false;
     }
-    json_decref(list);
-    *ret = changes;
-    *ret_n = n;
-    return good;
+    return done == n;
 }
 
 /* One statement, and so one state of the database. */

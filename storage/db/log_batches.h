@@ -10,9 +10,10 @@
 void log_batch_add(struct buf *b, const struct change *c);
 void log_batch_end(struct buf *b);
 
-/* The changes of an encoded batch, the first at this position, in the arena. False: malformed. */
-bool log_batch_decode(struct arena *a, struct str encoded, int64_t first, struct change **ret,
-                      size_t *ret_n);
+/* Reads the n changes of a batch, of which the first is at this position. What they point to is in
+ * the arena. False: the batch is malformed, or has not n changes. */
+bool log_batch_decode(struct arena *a, struct str encoded, int64_t first, struct change *ret,
+                      size_t n);
 
 struct log_batch {
     int64_t first, last, node, batch; /* node: 0 for rows of earlier versions */

@@ -265,19 +265,37 @@ static bool is_in_flight(const struct log_view *v, const struct log_batch *b)
     return b->node == v->node && b->batch == v->in_flight && v->in_flight;
 }
 
-/* Publishes the batches that follow the feed without a gap, up to ours in flight. */
-static void publish_batches_locked(struct log_view *v, struct arena *a,
-                                   const struct log_batch *list, size_t n)
+/* How many of the batches follow the feed without a gap, up to ours in flight; *ret_last: the
+ * position of their last change. */
+static size_t count_next_locked(const struct log_view *v, const struct log_look *look,
+                                int64_t *ret_last)
 {
-    for (size_t i = 0; i < n; i++) {
-        struct change *changes;
-        size_t changes_n;
-        if (list[i].first != feed_newest(v->s.feed) + 1 || is_in_flight(v, &list[i]) ||
-            !log_batch_decode(a, list[i].encoded, list[i].first, &changes, &changes_n) ||
-            (int64_t)changes_n != list[i].last - list[i].first + 1)
-            return;
-        feed_publish(v->s.feed, changes, changes_n);
+    size_t i = 0;
+    *ret_last = feed_newest(v->s.feed);
+    for (; i < look->n; i++) {
+        const struct log_batch *b = &look->list[i];
+        if (b->first != *ret_last + 1 || b->last < b->first || b->last > look->position ||
+            is_in_flight(v, b))
+            break;
+        *ret_last = b->last;
     }
+    return i;
+}
+
+/* Publishes them at once, up to one that cannot be read. */
+static void publish_batches_locked(struct log_view *v, struct arena *a, const struct log_look *look)
+{
+    int64_t last, before = feed_newest(v->s.feed);
+    size_t done = 0, n = count_next_locked(v, look, &last);
+    struct change *changes = arena_alloc_array(a, (size_t)(last - before), sizeof *changes);
+    for (size_t i = 0; i < n; i++) {
+        const struct log_batch *b = &look->list[i];
+        size_t batch_n = (size_t)(b->last - b->first) + 1;
+        if (!log_batch_decode(a, b->encoded, b->first, changes + done, batch_n))
+            break;
+        done += batch_n;
+    }
+    feed_publish(v->s.feed, changes, done);
 }
 
 /* Too far behind to be worth reading. */
@@ -298,7 +316,7 @@ static const struct err *look_once_locked(struct log_view *v, struct tx *tx, int
     if (look.members != v->members)
         TRY(read_members(v, tx));
     if (!is_far(v, &look))
-        publish_batches_locked(v, tx->arena, look.list, look.n);
+        publish_batches_locked(v, tx->arena, &look);
     *ret_end = look.is_cut ? look.list[look.n - 1].last : look.position;
     *ret_more = look.is_cut && feed_newest(v->s.feed) == *ret_end;
     return NULL;
