@@ -400,8 +400,9 @@ static void mark_reachable(struct committer *c)
 /* The writers of a batch whose outcome is unknown wait at most this long to learn it. */
 enum { IN_DOUBT_MS = 10000, IN_DOUBT_MIN_MS = 2000 };
 
-/* started: when the batch was sent, since its writers may have waited long already. */
-static void resolve_in_doubt(struct committer *c, struct write *writes, int64_t started)
+/* started: when the batch was sent, since its writers may have waited long already. True: the batch
+ * was not committed, and can be sent again. */
+static bool resolve_in_doubt(struct committer *c, struct write *writes, int64_t started)
 {
     int64_t give_up = mono_unmoved_ms() + IN_DOUBT_MIN_MS;
     if (give_up < started + IN_DOUBT_MS)
@@ -416,12 +417,10 @@ static void resolve_in_doubt(struct committer *c, struct write *writes, int64_t 
             e = find_batch(c, &head, &committed, &last);
         if (!e)
             mark_reachable(c);
-        if (!e && committed) {
+        if (!e && committed)
             publish(c, writes, last);
-            return;
-        }
         if (!e)
-            break;
+            return !committed;
         disconnect(c);
         if (mono_unmoved_ms() >= give_up || c->stopping || is_lost(c))
             break;
@@ -429,6 +428,7 @@ static void resolve_in_doubt(struct committer *c, struct write *writes, int64_t 
     }
     end_flight(c);
     finish_all(writes, unavailable());
+    return false;
 }
 
 /* Connects again. False: that failed, and all waiting writes with it. */
@@ -505,7 +505,7 @@ static void fail_batch(struct committer *c, struct write *writes, const struct e
 /* Commits these writes together; if one of them fails, each on its own. */
 static void commit(struct committer *c, struct write *writes)
 {
-    for (int refused = 0;; refused++) {
+    for (int refused = 0, lost = 0;; refused++) {
         int64_t head, started = mono_unmoved_ms();
         struct log_claim claim = {0};
         const struct err *e = run_writes(c, writes, &claim, &head);
@@ -516,7 +516,12 @@ static void commit(struct committer *c, struct write *writes)
         if (!is_lost(c) && connection_was_lost(c, e)) {
             log_err(LOG_WARN, "the committer lost the database", e);
             disconnect(c);
-            resolve_in_doubt(c, writes, started);
+            if (!resolve_in_doubt(c, writes, started))
+                return;
+            if (!lost++)
+                continue;
+            end_flight(c);
+            finish_all(writes, unavailable());
             return;
         }
         struct err own = *e;

@@ -100,7 +100,8 @@ bool db_result_is_good(const PGresult *result)
  * given it up (PostgreSQL 14, on systems that support it). jit: never worth its compile time for
  * short statements. The schema is named in functions, too. */
 static const char session_settings[] =
-    "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '60s'; SET jit = off;"
+    "SET statement_timeout = '30s'; SET idle_in_transaction_session_timeout = '10s'; SET jit = off;"
+    "SET random_page_cost = 1.1;" /* the default is for disks that turn */
     "SET search_path = public;"
     "SET client_min_messages = warning; SET bytea_output = hex; SET standard_conforming_strings = "
     "on; DO $$ BEGIN PERFORM set_config('client_connection_check_interval', '5s', false); "

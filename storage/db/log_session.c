@@ -25,9 +25,11 @@ SQL(begin_epoch_sql,
     "            FROM events_history_seq) h "
     "RETURNING begins, history_begins, stream_offset")
 
-/* So that the database closes its end soon after ours is gone, and frees the lock. */
+/* So that the database closes its end soon after ours is gone, and frees the lock; and the lock of
+ * log_head, which all other nodes wait for, if this process stops in the middle of a batch. */
 static const char keep_alive[] =
-    "SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; "
+    "SET idle_in_transaction_session_timeout = '4s'; SET tcp_keepalives_idle = 10; SET "
+    "tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3; "
     "SET tcp_user_timeout = 20000";
 
 static const struct err *run_int(struct log_session *s, struct sql *sql,

@@ -52,39 +52,18 @@ static void set_members_locked(struct log_view *v, int64_t members, int64_t othe
 
 /* ---- the list of nodes ---- */
 
-SQL(members_grow_sql, "UPDATE log_head SET members = members + 1 RETURNING members, position")
-SQL(node_add_sql,
-    "INSERT INTO nodes (id, host, version, started_at, seen_at, members, position) "
-    "VALUES ($1, $2, $3, now(), clock_timestamp(), $4, $5) ON CONFLICT (id) DO UPDATE "
-    "SET seen_at = excluded.seen_at, members = excluded.members, position = excluded.position")
+SQL(node_register_sql, "SELECT members, head, others FROM node_register($1, $2, $3)")
 SQL(nodes_count_sql, "SELECT (SELECT members FROM log_head), count(*) FILTER (WHERE id <> $1), "
                      "count(*) FILTER (WHERE id = $1) FROM nodes")
-SQL(node_remove_sql, "DELETE FROM nodes WHERE id = $1")
-SQL(log_notify_sql, "SELECT pg_notify('concorde_log', '')")
-
-static const struct err *add_node(struct log_view *v, struct tx *tx, int64_t *ret_members,
-                                  int64_t *ret_head, int64_t *ret_others)
-{
-    char host[256] = "";
-    int64_t unused, own;
-    gethostname(host, sizeof host - 1);
-    TRY(tx_begin(tx));
-    TRY(db_one(tx, &members_grow_sql, NO_PARAMS, NULL, R(INT_OUT(ret_members), INT_OUT(ret_head))));
-    TRY(db_exec(
-        tx, &node_add_sql,
-        P(INT(v->node), TEXT(host), TEXT(CONCORDE_VERSION), INT(*ret_members), INT(*ret_head)),
-        NULL));
-    /* A statement of its own: it sees all that registered before. */
-    TRY(db_one(tx, &nodes_count_sql, P(INT(v->node)), NULL,
-               R(INT_OUT(&unused), INT_OUT(ret_others), INT_OUT(&own))));
-    TRY(db_exec(tx, &log_notify_sql, NO_PARAMS, NULL));
-    return tx_commit(tx);
-}
+SQL(node_leave_sql, "SELECT node_leave($1)")
 
 static const struct err *register_locked(struct log_view *v, struct tx *tx, int64_t *ret_head)
 {
+    char host[256] = "";
     int64_t members, others;
-    TRY(add_node(v, tx, &members, ret_head, &others));
+    gethostname(host, sizeof host - 1);
+    TRY(db_one(tx, &node_register_sql, P(INT(v->node), TEXT(host), TEXT(CONCORDE_VERSION)), NULL,
+               R(INT_OUT(&members), INT_OUT(ret_head), INT_OUT(&others))));
     set_members_locked(v, members, others);
     v->is_registered = true;
     return NULL;
@@ -190,16 +169,6 @@ const struct err *log_view_beat(struct log_view *v)
     return e;
 }
 
-static const struct err *leave(struct log_view *v, struct tx *tx)
-{
-    int64_t members, head;
-    TRY(tx_begin(tx));
-    TRY(db_one(tx, &members_grow_sql, NO_PARAMS, NULL, R(INT_OUT(&members), INT_OUT(&head))));
-    TRY(db_exec(tx, &node_remove_sql, P(INT(v->node)), NULL));
-    TRY(db_exec(tx, &log_notify_sql, NO_PARAMS, NULL));
-    return tx_commit(tx);
-}
-
 void log_view_finish(struct log_view *v)
 {
     if (!v->db)
@@ -208,7 +177,7 @@ void log_view_finish(struct log_view *v)
         arena_auto struct arena *a = arena_create();
         struct tx tx;
         tx_init(&tx, v->db, a);
-        const struct err *e = leave(v, &tx);
+        const struct err *e = db_exec(&tx, &node_leave_sql, P(INT(v->node)), NULL);
         tx_finish(&tx);
         if (e) /* it is removed when it has given no sign of life for a while */
             log_err(LOG_INFO, "leaving the list of servers", e);
@@ -236,13 +205,16 @@ static const struct err *log_view_adopt(struct log_view *v, struct tx *tx, int64
                 R(INT_OUT(&one.id), INT_OUT(&one.begins), INT_OUT(&one.history_begins),
                   INT_OUT(&one.stream_offset)),
                 LIST(one, &list, &n)));
-    if (!n || list[n - 1].id != epoch)
+    size_t at = 0;
+    while (at < n && list[at].id != epoch)
+        at++;
+    if (at == n)
         return log_view_is_lost(v, "the database is another one: it was restored");
     if (list[0].begins < feed_newest(v->s.feed))
         return log_view_is_lost(v, LOST_TRANSACTIONS);
     for (size_t i = 0; i < n && v->s.epochs; i++)
         epochs_add(v->s.epochs, &list[i]);
-    v->epoch = epoch;
+    v->epoch = list[n - 1].id; /* others may have begun since */
     return NULL;
 }
 

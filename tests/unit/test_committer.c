@@ -549,6 +549,22 @@ static void the_lead_is_handed_over_under_64_threads(void **state)
 static const char end_committer[] = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                                     "WHERE application_name LIKE 'concorde-committer-%'";
 
+/* Nothing of the batch was committed, so it is sent again. */
+static void a_connection_that_ended_while_idle_fails_no_write(void **state)
+{
+    struct scope s;
+    int64_t ids[2] = {fresh_id(), fresh_id()}, before = log_head_position(&node);
+    scope_init(&s, &node);
+    pg_must("end", pg_command(pg_uri(), end_committer));
+    struct write *writes[2] = {new_note(&s.job, ids[0]), new_note(&s.job, ids[1])};
+    for (int i = 0; i < 2; i++)
+        write_enqueue(&s.job, writes[i]);
+    for (int i = 0; i < 2; i++)
+        NO_ERR(write_wait(&s.job, writes[i], NULL));
+    assert_int_equal(log_head_position(&node), before + 2);
+    scope_finish(&s);
+}
+
 struct chaos {
     _Atomic int64_t done, lost, false_success, false_failure;
     _Atomic bool stop;
@@ -766,6 +782,7 @@ int main(void)
         cmocka_unit_test(heads_built_on_failed_ones_fail),
         cmocka_unit_test(positions_are_gapless_under_16_threads),
         cmocka_unit_test(the_lead_is_handed_over_under_64_threads),
+        cmocka_unit_test(a_connection_that_ended_while_idle_fails_no_write),
         cmocka_unit_test(answers_hold_when_connections_are_killed),
         cmocka_unit_test(a_commit_in_doubt_is_decided),
         cmocka_unit_test(a_commit_that_is_late_is_decided),
