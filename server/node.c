@@ -16,6 +16,7 @@
 #include "storage/schema/migrate.h"
 #include "storage/schema/schema_check.h"
 #include "users/presence.h"
+#include "users/typing.h"
 
 #include <signal.h>
 #include <unistd.h>
@@ -147,10 +148,12 @@ static void on_lease(void *leases, const char *payload)
     leases_look(leases);
 }
 
-/* Nodes came or went: the leases are shared out anew. */
-static void on_members(void *leases)
+/* Nodes came or went: the leases are shared out anew, and a new one learns who types. */
+static void on_members(void *of)
 {
-    leases_look(leases);
+    struct node *s = of;
+    leases_look(s->storage->leases);
+    typing_share(s->users->typing);
 }
 
 static const struct err *follow_log(struct running_node *n)
@@ -161,7 +164,7 @@ static const struct err *follow_log(struct running_node *n)
     const struct follower_settings settings = {.uri = n->uri,
                                                .view = committer_view(n->storage.committer),
                                                .on_members = on_members,
-                                               .ctx = n->storage.leases,
+                                               .ctx = &n->node,
                                                .channels = n->channels};
     TRY(follower_start(&settings, &n->storage.follower));
     n->rates = node_rates_start(&n->node);
@@ -214,6 +217,7 @@ void node_stop(struct running_node *n)
     struct node *s = &n->node;
     leases_give_back(s->storage->leases);
     federation_stop(s->federation);
+    typing_stop(s->users->typing);
     presence_stop(s->users->presence);
     search_indexer_stop(s->rooms->indexer);
     worker_kind_destroy(n->rates);

@@ -1,5 +1,5 @@
-/* Tokens of /sync and of pagination: `s<position>_<serial>_<epoch>`. The serial is for typing,
- * which is never stored; the epoch says which history of the log the position belongs to
+/* Tokens of /sync and of pagination: `s<position>_<serial>_<epoch>`. The serial is for what of
+ * typing is not in the log; the epoch says which history of the log the position belongs to
  * (storage/db/epochs.h). Both kinds are accepted for any token parameter (clients paginate back
  * from a sync token), and so are those of earlier versions, which end after the position or the
  * serial. */

@@ -67,7 +67,7 @@ void session_begin_reply(struct session *s, int64_t device, int64_t since);
 /* Call when the user has forgotten a room that they left. */
 void session_forget_room(struct session_table *t, int64_t user, int64_t room);
 
-/* Wakes all users in a room for what is not in the log: typing. */
+/* Wakes all users in a room for what is not in the log, such as the end of typing. */
 void session_wake_room(struct session_table *t, int64_t room);
 
 /* Fills change->local.audience with the rooms whose members are sent a change of this user (device

@@ -224,6 +224,10 @@ static void session_follow_apply_locked(struct session_table *t, const struct ch
         return;
     case CHANGE_DEVICE_KEYS:
         return; /* sent with the next change */
+    case CHANGE_TYPING:
+        if (!c->typing.is_repeated)
+            wake_room_locked(t, c->room, c->position, AT_ONCE);
+        return;
     default:
         wake_user_locked(t, c->user, c->room, c->position);
         for (size_t i = 0; i < c->local.audience_n; i++)

@@ -22,6 +22,5 @@ const struct err *edu_in_typing(struct job *job, const char *origin, const json_
     if (!user)
         return err(ERR_FORBIDDEN, "%s is not in the room", t.user_id);
     TRY(room_need_joined(room, user));
-    typing_set(job->users->typing, room->id, user, t.user_id, t.typing ? TYPING_MS : 0);
-    return NULL;
+    return typing_set(job, room->id, user, t.user_id, t.typing ? TYPING_MS : 0);
 }

@@ -223,13 +223,14 @@ static const struct err *add_ephemeral(struct sync *s, const struct room_update 
                                        struct buf *out)
 {
     struct typing *typing = s->who.job->users->typing;
+    const struct typing_seen seen = {s->range.since, s->range.typing_since};
     int64_t room = update->room->id;
     const char *room_id = update->room->room_id, *const * users;
     struct receipt *receipts;
     size_t n;
     if (update->at.membership != MEMBERSHIP_JOIN)
         return NULL;
-    if (typing_room_serial(typing, room) > s->range.typing_since) {
+    if (typing_has_changed(typing, room, &seen, s->range.until)) {
         separate(out, &s->any);
         typing_list(typing, s->who.job->arena, room, s->who.ignored, &users, &n);
         typing_add_event(users, n, room_id, out);

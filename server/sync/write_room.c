@@ -105,11 +105,13 @@ static bool wants_ephemeral(const struct sync *s, const struct sync_room *room, 
 static void write_typing(struct sync *s, const struct sync_room *room, bool *any, struct buf *out)
 {
     struct typing *typing = s->who.job->users->typing;
-    int64_t since = room->is_newly_joined ? 0 : s->range.typing_since;
+    struct typing_seen seen = {s->range.since, s->range.typing_since};
     const char *const *users;
     size_t n;
+    if (room->is_newly_joined)
+        seen = (struct typing_seen){0};
     if (!wants_ephemeral(s, room, "m.typing") ||
-        typing_room_serial(typing, room->room->id) <= since)
+        !typing_has_changed(typing, room->room->id, &seen, s->range.until))
         return;
     typing_list(typing, s->who.job->arena, room->room->id, s->who.ignored, &users, &n);
     typing_add_event(users, n, NULL, out);

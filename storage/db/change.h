@@ -26,6 +26,7 @@ enum change_kind {
                             administrator and so on: all that is cached of it is stale */
     CHANGE_TO_SERVER, /* to-device messages wait for a server, or the operator ran a command on it
                          (is_asked) */
+    CHANGE_TYPING,    /* room, user. No row stores it but that of log_batches */
     CHANGE_KIND_COUNT
 };
 
@@ -83,6 +84,12 @@ struct change_account {
 
 struct change_to_server {
     const char *server;
+};
+
+struct change_typing {
+    const char *user_id;
+    int64_t until_ms; /* now_ms() until which they type; 0: they have stopped */
+    bool is_repeated; /* they type on: the list of the room's typing users stays as it is */
 };
 
 /* How the counters of one user differ from those of the room at an event. */
@@ -145,6 +152,7 @@ struct change {
         struct change_device_list device_list;
         struct change_account account;
         struct change_to_server to_server;
+        struct change_typing typing;
     };
     struct change_local local;
 };

@@ -106,6 +106,9 @@ static const char **feed_text_of(struct change *c, size_t *ret_n)
     case CHANGE_TO_SERVER:
         text = &c->to_server.server;
         break;
+    case CHANGE_TYPING:
+        text = &c->typing.user_id;
+        break;
     default:
         break;
     }

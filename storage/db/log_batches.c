@@ -55,6 +55,9 @@ static const struct field {
     FIELD(TEXT, OF(ACCOUNT), "user_id", account.user_id),
     FIELD(BOOL, OF(ACCOUNT), "is_erasure", account.is_erasure),
     FIELD(TEXT, OF(TO_SERVER), "device", to_server.server),
+    FIELD(TEXT, OF(TYPING), "user_id", typing.user_id),
+    FIELD(INT64, OF(TYPING), "until", typing.until_ms),
+    FIELD(BOOL, OF(TYPING), "is_repeated", typing.is_repeated),
     FIELD(EVENT, ~0u, "redacted_event", local.redacted_event),
     FIELD(BOOL, ~0u, "resets_room", local.resets_room),
     FIELD(BOOL, ~0u, "has_own_rules", local.has_own_rules),
@@ -327,6 +330,8 @@ static bool change_is_whole(const struct change *c)
         return c->account.user_id || !c->account.is_erasure;
     case CHANGE_TO_SERVER:
         return c->to_server.server;
+    case CHANGE_TYPING:
+        return c->typing.user_id;
     default:
         return true;
     }

@@ -139,6 +139,7 @@ static void a_change_is_read_back_unchanged(void **state)
         {.kind = CHANGE_STATE, .state.event = event, .local.head = &head},
         {.kind = CHANGE_ACCOUNT, .account = {"@b:x", .is_erasure = true}},
         {.kind = CHANGE_TO_SERVER, .to_server.server = "s"},
+        {.kind = CHANGE_TYPING, .typing = {"@t:x", INT64_MAX, .is_repeated = true}},
     };
     enum { N = sizeof list / sizeof *list };
     struct change back[N];
@@ -170,6 +171,8 @@ static void a_change_is_read_back_unchanged(void **state)
     assert_string_equal(back[5].local.head->extremities[1], "$\"f");
     assert_string_equal(back[6].account.user_id, "@b:x");
     assert_string_equal(back[7].to_server.server, "s");
+    assert_string_equal(back[8].typing.user_id, "@t:x");
+    assert_true(back[8].typing.until_ms == INT64_MAX && back[8].typing.is_repeated);
 }
 
 /* What each kind has, without its pointers, which the test above covers. */
@@ -194,6 +197,7 @@ static const struct part {
     PART(DEVICE_KEYS, device, 1),
     PART(ACCOUNT, account, 1),
     PART(TO_SERVER, to_server, 1),
+    PART(TYPING, typing, 1),
 };
 
 /* gcc can tell padding bytes; older clang cannot, and then no byte is checked. */
@@ -220,6 +224,9 @@ static void fill_without_padding(const struct part *p, struct change *ret)
         break;
     case CHANGE_ACCOUNT:
         __builtin_clear_padding(&ret->account);
+        break;
+    case CHANGE_TYPING:
+        __builtin_clear_padding(&ret->typing);
         break;
     case CHANGE_PRESENCE:
         __builtin_clear_padding(&ret->local);

@@ -195,7 +195,7 @@ static void a_reset_starts_anew(void **state)
 static void read_changes_belong_to_the_reader(void **state)
 {
     arena_auto struct arena *a = arena_create();
-    struct feed *f = feed_create(4, ROOMY, 0);
+    struct feed *f = feed_create(5, ROOMY, 0);
     char user_id[] = "@someone:x", device[] = "DEVICE", txn[] = "txn", json[] = "{\"a\":1}";
     {
         arena_auto struct arena *writers = arena_create();
@@ -210,8 +210,9 @@ static void read_changes_belong_to_the_reader(void **state)
              .receipt = {user_id, .json = {json, sizeof json - 1}}},
             {.kind = CHANGE_TO_DEVICE, .position = 3, .room = 1, .device.device_id = device},
             {.kind = CHANGE_TO_SERVER, .position = 4, .room = 1, .to_server.server = user_id},
+            {.kind = CHANGE_TYPING, .position = 5, .room = 1, .typing.user_id = user_id},
         };
-        feed_publish(f, list, 4);
+        feed_publish(f, list, 5);
     }
     memset(user_id, 'x', sizeof user_id - 1);
     memset(json, 'x', sizeof json - 1);
@@ -221,16 +222,17 @@ static void read_changes_belong_to_the_reader(void **state)
     size_t n;
     bool more;
     feed_read_room(f, a, 1, 0, 9, ALL, 9, &got, &n, &more);
-    for (int64_t p = 5; p <= 9; p++)
+    for (int64_t p = 6; p <= 10; p++)
         publish(f, p, 1, 1);
     feed_destroy(f);
-    assert_int_equal(n, 4);
+    assert_int_equal(n, 5);
     assert_string_equal(got[0].event.client_txn, "txn");
     check_text("event", got[0].event.event->content, "{\"n\":1}");
     assert_string_equal(got[1].receipt.user_id, "@someone:x");
     check_text("json", got[1].receipt.json, "{\"a\":1}");
     assert_string_equal(got[2].device.device_id, "DEVICE");
     assert_string_equal(got[3].to_server.server, "@someone:x");
+    assert_string_equal(got[4].typing.user_id, "@someone:x");
 }
 
 static void a_redaction_reaches_into_the_ring(void **state)

@@ -414,16 +414,15 @@ static void test_after_long_the_newest_is_enough(void **state)
 static void test_typing_and_receipts(void **state)
 {
     struct room *room = room_named(&job, room_id);
-    typing_set(node_store()->users->typing, room->id, alice.user, alice.user_id, 60000);
+    NO_ERR(typing_set(&job, room->id, alice.user, alice.user_id, 60000));
     await_edus("typing", "far.example", 1);
-    typing_set(node_store()->users->typing, room->id, bob.user, bob.user_id,
-               60000); /* not our user */
+    NO_ERR(typing_set(&job, room->id, bob.user, bob.user_id, 60000)); /* not our user */
     const char *id = say(1);
     pg_must("receipt", receipt_set(&job, room, &alice, RECEIPT_READ_PRIVATE, "", id));
     pg_must("receipt", receipt_set(&job, room, &bob, RECEIPT_READ, "", id));
     pg_must("receipt", receipt_set(&job, room, &alice, RECEIPT_READ, "", id));
     await_edus("typing and one receipt", "far.example", 2);
-    typing_set(node_store()->users->typing, room->id, alice.user, alice.user_id, 0);
+    NO_ERR(typing_set(&job, room->id, alice.user, alice.user_id, 0));
     await_edus("the end of typing", "far.example", 3);
     clock_advance(3000); /* presence and receipts would be sent each second */
     wait_some_rounds();

@@ -26,7 +26,7 @@ static const struct err *put_typing(struct request *rq, struct reply *rp)
         return err(ERR_INVALID_PARAM, "timeout must not be negative");
     if (timeout > TIMEOUT_MAX_MS)
         timeout = TIMEOUT_MAX_MS;
-    typing_set(job_of(rq)->users->typing, room->id, c->user, c->user_id, typing ? (int)timeout : 0);
+    TRY(typing_set(job_of(rq), room->id, c->user, c->user_id, typing ? (int)timeout : 0));
     caller_acts(rq);
     return reply_empty(rp);
 }

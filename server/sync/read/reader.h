@@ -17,8 +17,8 @@ struct sync_reader {
     const struct map *ignored; /* user ids; NULL: none */
 };
 
-/* (since, until] of the log, where every cache has seen `until`; and of the typing notices, which
- * are never stored. */
+/* (since, until] of the log, where every cache has seen `until`; and of the serials of typing, for
+ * what of it is not in the log. */
 struct sync_range {
     int64_t since, until;
     int64_t typing_since, typing_until;

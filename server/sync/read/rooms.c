@@ -24,14 +24,15 @@ static void rooms_add_room(struct session_room *list, size_t *n, const struct se
     list[(*n)++] = *room;
 }
 
-/* Typing is not in the log: rooms where it changed are added. */
+/* Rooms where it changed are added: what of it is in the log is in no table. */
 static void rooms_add_typing(const struct rooms_reading *r, struct session_room *list, size_t *n,
                              size_t max)
 {
     int64_t typing[TYPING_ROOMS_MAX];
     struct session_room room;
-    size_t typing_n = typing_changed_since(r->who->job->users->typing, r->range->typing_since,
-                                           typing, TYPING_ROOMS_MAX);
+    const struct typing_seen seen = {r->range->since, r->range->typing_since};
+    size_t typing_n =
+        typing_changed_since(r->who->job->users->typing, &seen, typing, TYPING_ROOMS_MAX);
     for (size_t i = 0; i < typing_n && *n < max; i++)
         if (session_get_room(r->who->session, typing[i], &room))
             rooms_add_room(list, n, &room);
