@@ -312,9 +312,9 @@ static const struct err *compare_head(struct committer *c, const struct log_head
 {
     struct log_view *v = &c->view;
     LOCKED(&v->lock);
-    if (v->epoch)
-        TRY(log_view_adopt_locked(v, head->epoch));
-    v->epoch = head->epoch;
+    if (!v->epoch)
+        v->epoch = head->epoch;
+    TRY(log_view_adopt_locked(v, head->epoch));
     if (head->members != v->members)
         TRY(log_view_read_members_locked(v));
     if (head->position < known)

@@ -194,6 +194,18 @@ SQL(epochs_after_sql,
     "SELECT n.epoch, n.begins, n.history_begins, n.stream_offset FROM log_epochs n "
     "WHERE n.number > (SELECT number FROM log_epochs WHERE epoch = $1) ORDER BY n.number")
 
+/* Read before another thread, or node, went on to ours. */
+SQL(epoch_is_older_sql, "SELECT number FROM log_epochs WHERE epoch = $1 AND number < "
+                        "(SELECT number FROM log_epochs WHERE epoch = $2)")
+
+static bool has_epoch(const struct epoch *list, size_t n, int64_t id)
+{
+    for (size_t i = 0; i < n; i++)
+        if (list[i].id == id)
+            return true;
+    return false;
+}
+
 /* The epochs after ours. Ours must be among those of the database, and the next must not begin
  * before what this process knows of ours. */
 static const struct err *log_view_adopt(struct log_view *v, struct tx *tx, int64_t epoch)
@@ -205,11 +217,13 @@ static const struct err *log_view_adopt(struct log_view *v, struct tx *tx, int64
                 R(INT_OUT(&one.id), INT_OUT(&one.begins), INT_OUT(&one.history_begins),
                   INT_OUT(&one.stream_offset)),
                 LIST(one, &list, &n)));
-    size_t at = 0;
-    while (at < n && list[at].id != epoch)
-        at++;
-    if (at == n)
-        return log_view_is_lost(v, "the database is another one: it was restored");
+    if (!has_epoch(list, n, epoch)) {
+        bool is_older;
+        TRY(db_one(tx, &epoch_is_older_sql, P(INT(epoch), INT(v->epoch)), &is_older,
+                   R(INT_OUT(&one.id))));
+        return is_older ? NULL
+                        : log_view_is_lost(v, "the database is another one: it was restored");
+    }
     if (list[0].begins < feed_newest(v->s.feed))
         return log_view_is_lost(v, LOST_TRANSACTIONS);
     for (size_t i = 0; i < n && v->s.epochs; i++)
