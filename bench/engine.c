@@ -15,7 +15,7 @@
 enum { EVENTS = 512 };
 
 struct engine {
-    struct sockaddr_in address;
+    int port; /* of new connections */
     char host[64];
     int epoll;
     struct client **clients;
@@ -28,14 +28,16 @@ static _Noreturn void fail(const char *what)
     exit(1);
 }
 
+void engine_turn_to(struct engine *e, const char *address)
+{
+    e->port = atoi(strrchr(address, ':') + 1);
+}
+
 struct engine *engine_create(const char *address)
 {
     struct engine *e = mem_zalloc(sizeof *e);
-    const char *colon = strrchr(address, ':');
     snprintf(e->host, sizeof e->host, "%s", address);
-    e->address.sin_family = AF_INET;
-    e->address.sin_port = htons((uint16_t)atoi(colon + 1));
-    e->address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    engine_turn_to(e, address);
     e->epoll = epoll_create1(EPOLL_CLOEXEC);
     return e;
 }
@@ -56,8 +58,11 @@ void engine_destroy(struct engine *e)
 static void connect_client(struct engine *e, struct client *c)
 {
     int one = 1;
+    const struct sockaddr_in address = {.sin_family = AF_INET,
+                                        .sin_port = htons((uint16_t)c->port),
+                                        .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     c->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (c->fd < 0 || connect(c->fd, (struct sockaddr *)&e->address, sizeof e->address))
+    if (c->fd < 0 || connect(c->fd, (const struct sockaddr *)&address, sizeof address))
         fail("connect");
     setsockopt(c->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
     struct epoll_event ev = {.events = EPOLLIN, .data.ptr = c};
@@ -72,6 +77,7 @@ struct client *engine_connect(struct engine *e)
     }
     struct client *c = mem_zalloc(sizeof *c);
     c->index = (int)e->n;
+    c->port = e->port;
     e->clients[e->n++] = c;
     connect_client(e, c);
     return c;

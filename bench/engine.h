@@ -11,7 +11,7 @@ typedef void client_reply(struct client *c, int status, struct str body);
 
 struct client {
     int index;
-    int fd;
+    int fd, port;
     char token[160];
     char since[48]; /* of /sync */
     client_reply *on_reply;
@@ -27,6 +27,8 @@ struct engine;
 /* address: "127.0.0.1:8008". */
 struct engine *engine_create(const char *address);
 void engine_destroy(struct engine *e);
+/* New connections are to this server. */
+void engine_turn_to(struct engine *e, const char *address);
 
 /* A new connection; the client belongs to the engine. */
 struct client *engine_connect(struct engine *e);

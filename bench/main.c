@@ -13,14 +13,13 @@ static const struct {
 } benchmarks[] = {
     {"limits", bench_limits}, {"send", bench_send},       {"fanout", bench_fanout},
     {"parked", bench_parked}, {"initial", bench_initial}, {"bigroom", bench_bigroom},
-    {"joins", bench_joins},   {"create", bench_create},
+    {"joins", bench_joins},   {"create", bench_create},   {"nodes", bench_nodes},
 };
 
 static _Noreturn void usage(void)
 {
     fputs("usage: concorde-bench --address HOST:PORT --pid PID [--postmaster PID] [--database URI] "
-          "[--seconds N] "
-          "[--scale N] BENCHMARK...\n",
+          "[--other HOST:PORT,PID]... [--seconds N] [--scale N] BENCHMARK...\n",
           stderr);
     exit(2);
 }
@@ -36,16 +35,22 @@ static void main_run(const struct bench *b, const char *name)
     usage();
 }
 
+static void main_add_node(struct bench *b, char *text)
+{
+    char *comma = strchr(text, ',');
+    if (!comma)
+        usage();
+    *comma = '\0';
+    b->nodes[++b->nodes_n] = (struct bench_node){text, atoi(comma + 1)};
+}
+
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"address", required_argument, NULL, 'a'},
-        {"pid", required_argument, NULL, 'p'},
-        {"database", required_argument, NULL, 'd'},
-        {"seconds", required_argument, NULL, 's'},
-        {"scale", required_argument, NULL, 'n'},
-        {"postmaster", required_argument, NULL, 'm'},
-        {0},
+        {"address", required_argument, NULL, 'a'},    {"pid", required_argument, NULL, 'p'},
+        {"database", required_argument, NULL, 'd'},   {"seconds", required_argument, NULL, 's'},
+        {"scale", required_argument, NULL, 'n'},      {"other", required_argument, NULL, 'o'},
+        {"postmaster", required_argument, NULL, 'm'}, {0},
     };
     struct bench b = {.seconds = 10};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -58,6 +63,10 @@ int main(int argc, char **argv)
             break;
         case 'm':
             cpu_set_postmaster(atoi(optarg));
+            break;
+        case 'o':
+            if (b.nodes_n + 1 < BENCH_NODES_MAX)
+                main_add_node(&b, optarg);
             break;
         case 'd':
             b.database = optarg;
@@ -74,6 +83,8 @@ int main(int argc, char **argv)
     }
     if (!b.address || optind == argc)
         usage();
+    b.nodes[0] = (struct bench_node){b.address, b.server};
+    b.nodes_n++;
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
     files.rlim_cur = files.rlim_max;

@@ -1,15 +1,21 @@
 #!/bin/bash
 # Runs the benchmarks against a fresh server with its own PostgreSQL at default durability, and prints
 # a table. Usage: bench/run.sh BINARY BENCH_BINARY [BENCHMARK...]; SECONDS_EACH, SCALE as environment.
-# Those of federation (fed_..., resolve) have servers of their own: bench/fed.sh.
+# Those of federation (fed_..., resolve) and of several nodes have servers of their own: bench/fed.sh,
+# bench/nodes.sh.
 set -eu
 binary=$1 bench=$2
 shift 2
 [ $# -gt 0 ] || set -- limits send fanout parked initial bigroom fed_in fed_out fed_join resolve
-here="" federation=""
+here="" federation="" nodes=""
 for name in "$@"; do
-    case $name in fed_*|resolve) federation="$federation $name" ;; *) here="$here $name" ;; esac
+    case $name in
+    fed_*|resolve) federation="$federation $name" ;;
+    nodes) nodes=1 ;;
+    *) here="$here $name" ;;
+    esac
 done
+[ -z "$nodes" ] || bench/nodes.sh "$binary" "$bench"
 [ -z "$federation" ] || bench/fed.sh "$binary" $federation
 [ -n "$here" ] || exit 0
 dir=$(mktemp -d "${TMPDIR:-/tmp}/concorde-bench.XXXXXX")
