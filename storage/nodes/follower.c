@@ -15,9 +15,11 @@
 #include <unistd.h>
 
 enum {
-    FRESH_MS = 5000,    /* less than NODE_DEAD_MS: until then no other node counts on our absence */
-    BARRIER_MS = 10000, /* of a request's wait */
-    LISTEN_LIMIT_MS = 5000,
+    FRESH_MS = 5000,   /* less than NODE_DEAD_MS: until then no other node counts on our absence */
+    BARRIER_MS = 5000, /* of a request's wait */
+    HUNG_MS = 2000,
+    LOOK_LIMIT_MS = 5000, /* of a statement */
+    RETRY_AFTER_MS = 1000,
     PAUSE_MS = 200,
     FLIGHT_WAIT_MS = 100
 };
@@ -35,6 +37,9 @@ struct follower {
     /* Looks are numbered. A barrier needs one that began after it came. */
     int64_t asked, done, failed;
     bool stopping;
+    _Atomic int64_t
+        looking_since;        /* mono_unmoved_ms() when the present look began; 0: none is made */
+    _Atomic bool is_failing;  /* the last look failed */
     _Atomic int64_t fresh_at; /* mono_unmoved_ms() when the last good look began */
     _Atomic int64_t looks, notifications, barriers, lost_connections;
 };
@@ -52,7 +57,7 @@ static const struct err *listen_to(struct follower *f, const char *channel)
 {
     char sql[80];
     snprintf(sql, sizeof sql, "LISTEN %s", channel);
-    return db_ask(f->listening, sql, LISTEN_LIMIT_MS, "listening to the log", NULL);
+    return db_ask(f->listening, sql, LOOK_LIMIT_MS, "listening to the log", NULL);
 }
 
 static const struct err *follower_connect(struct follower *f)
@@ -147,6 +152,7 @@ static void answer(struct follower *f, int64_t number, const struct err *e)
 static void *follow(void *arg)
 {
     struct follower *f = arg;
+    db_limit_statements(LOOK_LIMIT_MS);
     for (;;) {
         lock_take(&f->lock);
         int64_t number = f->asked;
@@ -155,7 +161,10 @@ static void *follow(void *arg)
         if (stopping)
             return NULL;
         int64_t began = mono_unmoved_ms();
+        f->looking_since = began;
         const struct err *e = follower_look(f);
+        f->looking_since = 0;
+        f->is_failing = e;
         f->looks++;
         if (!e)
             f->fresh_at = began;
@@ -181,10 +190,20 @@ bool follower_is_fresh(struct follower *f)
     return !f || mono_unmoved_ms() - f->fresh_at < FRESH_MS;
 }
 
+/* Then requests are refused at once, so that they do not keep all workers. */
+static bool is_out_of_reach(struct follower *f)
+{
+    int64_t since = f->looking_since;
+    bool is_hung = since && mono_unmoved_ms() - since > HUNG_MS;
+    return !follower_is_fresh(f) && (is_hung || f->is_failing);
+}
+
 const struct err *follower_barrier(struct follower *f)
 {
     if (!f || (!f->s.view->has_others && follower_is_fresh(f)))
         return NULL;
+    if (is_out_of_reach(f))
+        return err_unavailable(RETRY_AFTER_MS, "the log cannot be read");
     int64_t deadline = mono_unmoved_ms() + BARRIER_MS;
     f->barriers++;
     LOCKED(&f->lock);
@@ -192,7 +211,7 @@ const struct err *follower_barrier(struct follower *f)
     follower_wake(f);
     while (f->done < number && f->failed < number && !f->stopping && mono_unmoved_ms() < deadline)
         lock_wait_until(&f->lock, &f->looked, mono_ms() + BARRIER_MS);
-    return f->done >= number ? NULL : err_unavailable(PAUSE_MS, "the log cannot be read");
+    return f->done >= number ? NULL : err_unavailable(RETRY_AFTER_MS, "the log cannot be read");
 }
 
 /* ---- start and end ---- */
