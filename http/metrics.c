@@ -204,6 +204,11 @@ static void add_displaced(struct http_server *s, struct buf *out)
                s->connections.displaced, s->connections.refused);
 }
 
+int http_server_parked(const void *server)
+{
+    return atomic_load(&((const struct http_server *)server)->metrics.parked);
+}
+
 void http_server_add_metrics(struct http_server *s, struct buf *out)
 {
     add_requests(s, out);

@@ -82,6 +82,9 @@ void http_server_stop(struct http_server *s, int drain_ms);
 /* The actual port of a TCP listener (for port 0). */
 int http_server_port(const struct http_server *s, size_t listener);
 
+/* How many requests are parked. Takes no lock. */
+int http_server_parked(const void *server);
+
 void http_server_add_metrics(struct http_server *s, struct buf *out); /* Prometheus text */
 
 #endif

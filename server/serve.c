@@ -277,11 +277,13 @@ static const struct err *server_serve_serve(struct cli *cli, struct running_node
     TRY(http_server_start(&settings, route_tables, route_tables_n, &http));
     metrics_add_source(add_http_metrics, http);
     metrics_add_source(add_store_metrics, &n->node);
+    follower_set_parked(n->storage.follower, http_server_parked, http);
     sd_notify_state("READY=1");
     print_welcome(cli, n, http);
     wait_for_stop(cli, n, signals);
     sd_notify_state("STOPPING=1");
     metrics_forget_sources();
+    follower_set_parked(n->storage.follower, NULL, NULL);
     leases_give_back(n->node.storage->leases);
     int drain_ms = n->is_lost ? 0 : (int)n->node.config->shutdown_timeout_ms;
     federation_drain(n->node.federation, drain_ms);

@@ -62,6 +62,7 @@ static const struct command {
      "user deactivate NAME [--erase]",
      "close an account for good; --erase: redact its messages for new readers",
      user_deactivate_command},
+    {{"nodes"}, 0, "nodes", "list the servers that use the database", nodes_command},
     {{"federation", "status"},
      0,
      "federation status [SERVER]",

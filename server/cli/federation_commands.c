@@ -1,6 +1,7 @@
 /* `concorde federation ...`: what the operator can ask about other servers. */
 #include "base/clock.h"
 #include "server/cli/cli.h"
+#include "server/cli/span.h"
 #include "storage/db/log.h"
 #include "storage/servers/destinations.h"
 #include "storage/servers/outbound.h"
@@ -8,24 +9,9 @@
 
 #include <stdio.h>
 
-enum { BEHIND_MAX = 10000, SERVER_WIDTH = 30, TIME_MAX = 24 };
+enum { BEHIND_MAX = 10000, SERVER_WIDTH = 30 };
 
 /* ---- status ---- */
-
-/* "3 min", "2 h 5 min", "4 d 3 h" */
-static const char *span(char ret[static TIME_MAX], int64_t ms)
-{
-    long long s = ms > 0 ? (long long)(ms / 1000) : 0;
-    if (s < 60)
-        snprintf(ret, TIME_MAX, "%lld s", s);
-    else if (s < 3600)
-        snprintf(ret, TIME_MAX, "%lld min", s / 60);
-    else if (s < 86400)
-        snprintf(ret, TIME_MAX, "%lld h %lld min", s / 3600, s / 60 % 60);
-    else
-        snprintf(ret, TIME_MAX, "%lld d %lld h", s / 86400, s / 3600 % 24);
-    return ret;
-}
 
 static const char *state_of(const struct destination_row *d, int64_t behind)
 {
@@ -49,16 +35,16 @@ static const struct err *count_behind(struct job *job, const struct destination_
 
 static void print_row(const struct destination_row *d, int64_t behind)
 {
-    char failing[TIME_MAX] = "-", next[TIME_MAX] = "-", events[TIME_MAX], last[TIME_MAX] = "never";
+    char failing[SPAN_MAX] = "-", next[SPAN_MAX] = "-", events[SPAN_MAX], last[SPAN_MAX] = "never";
     int64_t now = now_ms();
     if (d->failing_since_ts)
-        span(failing, now - d->failing_since_ts);
+        span_print(failing, now - d->failing_since_ts);
     if (d->failing_since_ts && d->retry_at_ts > now)
-        span(next, d->retry_at_ts - now);
+        span_print(next, d->retry_at_ts - now);
     else if (d->failing_since_ts)
         snprintf(next, sizeof next, "now");
     if (d->last_success_ts)
-        span(last, now - d->last_success_ts);
+        span_print(last, now - d->last_success_ts);
     snprintf(events, sizeof events, "%lld%s", (long long)behind, behind == BEHIND_MAX ? "+" : "");
     printf("%-*s %-12s %-8s %-10lld %-14s %-14s %-14s %s\n", SERVER_WIDTH, d->server,
            state_of(d, behind), events, (long long)d->refused_n, last, failing, next,
@@ -69,13 +55,13 @@ static const struct err *print_refused_items(struct job *job, const char *server
 {
     const struct refused_item *list;
     size_t n;
-    char since[TIME_MAX];
+    char since[SPAN_MAX];
     TRY(refused_items_list(job_tx(job), server, REFUSED_ITEMS_MAX, &list, &n));
     if (n)
         printf("\n%-14s %-30s %-48s %s\n", "REFUSED AGO", "TYPE", "EVENT", "ANSWER");
     for (size_t i = 0; i < n; i++)
-        printf("%-14s %-30s %-48s %s\n", span(since, now_ms() - list[i].since_ts), list[i].type,
-               *list[i].event_id ? list[i].event_id : "-", list[i].answer);
+        printf("%-14s %-30s %-48s %s\n", span_print(since, now_ms() - list[i].since_ts),
+               list[i].type, *list[i].event_id ? list[i].event_id : "-", list[i].answer);
     return NULL;
 }
 

@@ -38,9 +38,12 @@ struct follower {
     int64_t asked, done, failed;
     bool stopping;
     _Atomic int64_t
-        looking_since;        /* mono_unmoved_ms() when the present look began; 0: none is made */
-    _Atomic bool is_failing;  /* the last look failed */
+        looking_since;       /* mono_unmoved_ms() when the present look began; 0: none is made */
+    _Atomic bool is_failing; /* the last look failed */
+    int (*count_parked)(const void *of);
+    const void *parked_of;
     _Atomic int64_t fresh_at; /* mono_unmoved_ms() when the last good look began */
+    _Atomic int64_t beat_at;  /* and when the last sign of life was stored */
     _Atomic int64_t looks, notifications, barriers, lost_connections;
 };
 
@@ -121,6 +124,21 @@ static const struct err *look_until_all(struct follower *f)
     }
 }
 
+void follower_set_parked(struct follower *f, int (*count)(const void *of), const void *of)
+{
+    if (!f)
+        return;
+    LOCKED(&f->lock);
+    f->count_parked = count;
+    f->parked_of = of;
+}
+
+static int64_t count_parked(struct follower *f)
+{
+    LOCKED(&f->lock);
+    return f->count_parked ? f->count_parked(f->parked_of) : 0;
+}
+
 static const struct err *beat_if_due(struct follower *f)
 {
     int64_t members = log_view_members(f->s.view);
@@ -130,7 +148,9 @@ static const struct err *beat_if_due(struct follower *f)
     if (members != f->said_members && f->s.on_members)
         f->s.on_members(f->s.ctx);
     f->said_members = members;
-    return log_view_beat(f->s.view);
+    TRY(log_view_beat(f->s.view, count_parked(f)));
+    f->beat_at = mono_unmoved_ms();
+    return NULL;
 }
 
 static const struct err *follower_look(struct follower *f)
@@ -243,7 +263,7 @@ const struct err *follower_start(const struct follower_settings *s, struct follo
     struct follower *f = mem_zalloc(sizeof *f);
     f->s = *s;
     f->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    f->fresh_at = mono_unmoved_ms();
+    f->fresh_at = f->beat_at = mono_unmoved_ms();
     lock_init(&f->lock, RANK_LEAF);
     cond_init(&f->looked);
     const struct err *e = f->wake < 0 ? err_internal("eventfd: %s", strerror(errno)) : NULL;
@@ -295,4 +315,13 @@ void follower_add_metrics(struct follower *f, struct buf *out)
                "concorde_node_listen_lost_total %lld\n",
                (long long)others + 1, (long long)f->looks, (long long)f->barriers,
                (long long)f->notifications, (long long)f->lost_connections);
+    buf_printf(out,
+               "# HELP concorde_node_lag_positions How far this node is behind the end of the log "
+               "that it last read.\n"
+               "# TYPE concorde_node_lag_positions gauge\nconcorde_node_lag_positions %lld\n"
+               "# HELP concorde_node_beat_age_seconds Since its last sign of life: after 8 s the "
+               "other nodes take it for dead.\n"
+               "# TYPE concorde_node_beat_age_seconds gauge\n"
+               "concorde_node_beat_age_seconds %.3f\n",
+               (long long)log_view_lag(f->s.view), (double)(mono_unmoved_ms() - f->beat_at) / 1e3);
 }

@@ -33,6 +33,10 @@ struct follower_settings {
 const struct err *follower_start(const struct follower_settings *s, struct follower **ret);
 void follower_stop(struct follower *f); /* NULL-safe */
 
+/* From now on the sign of life says how many requests are parked. count: takes no lock; NULL: it is
+ * not known (any more). */
+void follower_set_parked(struct follower *f, int (*count)(const void *of), const void *of);
+
 /* ERR_UNAVAILABLE: the log could not be read in time. Returns at once while this node is alone, and
  * when f is NULL. */
 const struct err *follower_barrier(struct follower *f);

@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "storage/db/log_batches.h"
+#include "storage/schema/migrate.h"
 
 #include <sodium.h>
 #include <stdatomic.h>
@@ -52,7 +53,7 @@ static void set_members_locked(struct log_view *v, int64_t members, int64_t othe
 
 /* ---- the list of nodes ---- */
 
-SQL(node_register_sql, "SELECT members, head, others FROM node_register($1, $2, $3)")
+SQL(node_register_sql, "SELECT members, head, others FROM node_register($1, $2, $3, $4)")
 SQL(nodes_count_sql, "SELECT (SELECT members FROM log_head), count(*) FILTER (WHERE id <> $1), "
                      "count(*) FILTER (WHERE id = $1) FROM nodes")
 SQL(node_leave_sql, "SELECT node_leave($1)")
@@ -62,7 +63,8 @@ static const struct err *register_locked(struct log_view *v, struct tx *tx, int6
     char host[256] = "";
     int64_t members, others;
     gethostname(host, sizeof host - 1);
-    TRY(db_one(tx, &node_register_sql, P(INT(v->node), TEXT(host), TEXT(CONCORDE_VERSION)), NULL,
+    TRY(db_one(tx, &node_register_sql,
+               P(INT(v->node), TEXT(host), TEXT(CONCORDE_VERSION), INT4(migrate_newest())), NULL,
                R(INT_OUT(&members), INT_OUT(ret_head), INT_OUT(&others))));
     set_members_locked(v, members, others);
     v->is_registered = true;
@@ -127,8 +129,8 @@ SQL(node_beat_sql,
     " AND id <> $1 RETURNING id), "
     "grown AS (UPDATE log_head SET members = members + 1 WHERE EXISTS (SELECT FROM gone) "
     " RETURNING members), "
-    "seen AS (UPDATE nodes SET seen_at = clock_timestamp(), members = $2, position = $3 "
-    " WHERE id = $1 RETURNING id) "
+    "seen AS (UPDATE nodes SET seen_at = clock_timestamp(), members = $2, position = $3, "
+    " head = (SELECT position FROM log_head), parked = $4 WHERE id = $1 RETURNING id) "
     "SELECT COALESCE((SELECT members FROM grown), (SELECT members FROM log_head)), "
     "(SELECT count(*) FROM seen)")
 /* What every node has published is read by none any more, except by one that was away. */
@@ -147,10 +149,11 @@ int64_t log_view_count(struct log_view *v)
     return v->others + 1;
 }
 
-static const struct err *beat(struct log_view *v, struct tx *tx)
+static const struct err *beat(struct log_view *v, struct tx *tx, int64_t parked)
 {
     int64_t members, is_there, known = log_view_members(v);
-    TRY(db_one(tx, &node_beat_sql, P(INT(v->node), INT(known), INT(feed_position(v->s.feed))), NULL,
+    TRY(db_one(tx, &node_beat_sql,
+               P(INT(v->node), INT(known), INT(feed_position(v->s.feed)), INT(parked)), NULL,
                R(INT_OUT(&members), INT_OUT(&is_there))));
     lock_take(&v->lock);
     const struct err *e = members != v->members || !is_there ? read_members(v, tx) : NULL;
@@ -159,14 +162,20 @@ static const struct err *beat(struct log_view *v, struct tx *tx)
     return db_exec(tx, &batches_prune_sql, NO_PARAMS, NULL);
 }
 
-const struct err *log_view_beat(struct log_view *v)
+const struct err *log_view_beat(struct log_view *v, int64_t parked)
 {
     arena_auto struct arena *a = arena_create();
     struct tx tx;
     tx_init(&tx, v->db, a);
-    const struct err *e = beat(v, &tx);
+    const struct err *e = beat(v, &tx, parked);
     tx_finish(&tx);
     return e;
+}
+
+int64_t log_view_lag(struct log_view *v)
+{
+    int64_t lag = atomic_load(&v->head) - feed_position(v->s.feed);
+    return lag > 0 ? lag : 0;
 }
 
 void log_view_finish(struct log_view *v)
@@ -296,6 +305,7 @@ static const struct err *look_once_locked(struct log_view *v, struct tx *tx, int
 {
     struct log_look look;
     TRY(log_batches_look(tx, feed_newest(v->s.feed), &look));
+    atomic_store(&v->head, look.position);
     TRY(log_view_adopt_locked(v, look.epoch));
     if (look.position < feed_newest(v->s.feed))
         return log_view_is_lost(v, LOST_TRANSACTIONS);

@@ -46,6 +46,7 @@ struct log_view {
     bool is_registered;
     _Atomic bool lost;
     _Atomic bool has_others; /* as `others`, for those without the lock */
+    _Atomic int64_t head;    /* the end of the log when this process last read it */
 };
 
 const struct err *log_view_init(struct log_view *v, const struct log_view_settings *s);
@@ -58,8 +59,11 @@ int64_t log_view_count(struct log_view *v); /* of the nodes that live, with this
 int64_t log_view_members(struct log_view *v);
 /* Waits until all other nodes know of this one, or are dead. */
 const struct err *log_view_await_others(struct log_view *v);
-/* A sign of life; removes dead nodes, and learns of new ones. Every NODE_BEAT_MS. */
-const struct err *log_view_beat(struct log_view *v);
+/* A sign of life; removes dead nodes, and learns of new ones. Every NODE_BEAT_MS. parked: how many
+ * requests wait without a worker, for operators. */
+const struct err *log_view_beat(struct log_view *v, int64_t parked);
+/* How far the feed is behind the end of the log that was last read. */
+int64_t log_view_lag(struct log_view *v);
 
 /* Publishes what other processes have committed up to the head of the log. *ret_all: false: a batch
  * of ours in flight is in between; wait for log_view_moved, and look again. */

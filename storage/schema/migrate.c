@@ -34,7 +34,7 @@ static const struct err *check_encoding(PGconn *pg)
                encoding ? encoding : "unknown");
 }
 
-static int newest_known(void)
+int migrate_newest(void)
 {
     int newest = 0;
     for (const struct migration *m = migrations; m->name; m++)
@@ -45,12 +45,12 @@ static int newest_known(void)
 static const struct err *check_not_newer(const PGresult *applied)
 {
     for (int i = 0; i < PQntuples(applied); i++)
-        if (atoi(PQgetvalue(applied, i, 0)) > newest_known())
+        if (atoi(PQgetvalue(applied, i, 0)) > migrate_newest())
             return err(ERR_INTERNAL,
                        "The database was migrated by a newer version of this program (migration "
                        "%s; this one knows them up to %d). Start the newer version, or restore a "
                        "backup made before the upgrade",
-                       PQgetvalue(applied, i, 1), newest_known());
+                       PQgetvalue(applied, i, 1), migrate_newest());
     return NULL;
 }
 

@@ -16,6 +16,9 @@ extern const struct migration migrations[]; /* ends with a NULL name */
  * nodes start at once (advisory lock). */
 const struct err *migrate(const char *uri, int *ret_applied);
 
+/* The number of the newest migration that this program has. */
+int migrate_newest(void);
+
 /* Changes nothing: refuses a database that is not up to date. */
 const struct err *migrate_check(const char *uri);
 

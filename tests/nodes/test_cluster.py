@@ -1,11 +1,15 @@
 """The tools of these tests: a cluster, and what can happen to a node of it."""
 
+import concurrent.futures
+import re
+
 import httpx
 import pytest
 
 import plain
 from client import Client
 from faults import is_ready
+from server import metric
 from waiting import eventually
 
 
@@ -70,3 +74,41 @@ def test_a_node_that_comes_back(cluster, how):
     node.start()
     node.wait_until_ready()
     assert alice.event(room, alice.send(room, "after it"))
+
+
+def listed(cluster):
+    """What `concorde nodes` prints, by column."""
+    head, *rows = cluster.cli("nodes").stdout.splitlines()
+    starts = [m.start() for m in re.finditer(r"\S+(?: FOR| AGO)?", head)]
+    return [{head[a:b].strip(): row[a:b].strip() for a, b in zip(starts, [*starts[1:], None])} for row in rows]
+
+
+def test_the_list_of_nodes(clusters):
+    cluster = clusters(presence__enabled="off")
+    alice = Client(cluster).register("alice")
+    room, node = alice.create_room(), cluster.nodes[0]
+    alice.send(room, "hello")
+    position = alice.sync()["next_batch"]
+    one = Client(node)
+    one.token = alice.token
+    with concurrent.futures.ThreadPoolExecutor() as pool:
+        waiting = pool.submit(one.sync, since=position, timeout=100000)
+        rows = eventually(lambda: [r for r in listed(cluster) if r["PARKED"] == "1"] and listed(cluster))
+        assert len(rows) == len(cluster.nodes) == len({r["NODE"] for r in rows})
+        eventually(lambda: sum(int(r["LEASES"]) for r in listed(cluster)) > 0)
+        assert all(r["BEHIND"] == "0" for r in rows)
+        alice.send(room, "for the one that waits")
+        waiting.result()
+    node.kill()
+    eventually(lambda: len(listed(cluster)) == len(cluster.nodes) - 1, 30)
+
+
+def test_metrics_of_nodes(cluster):
+    for node in cluster.nodes:
+        assert eventually(lambda: metric(node, "concorde_node_lag_positions") == 0)
+        assert eventually(lambda: metric(node, "concorde_node_beat_age_seconds") < 8)
+    last = cluster.nodes[-1]
+    last.cut()
+    assert eventually(lambda: metric(last, "concorde_node_beat_age_seconds") > 3)
+    last.mend()
+    assert eventually(lambda: metric(last, "concorde_node_beat_age_seconds") < 3)

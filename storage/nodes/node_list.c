@@ -1,0 +1,20 @@
+#include "storage/nodes/node_list.h"
+
+SQL(node_list_sql,
+    "SELECT n.id, n.host, n.version, n.known_migration, "
+    "(extract(epoch FROM clock_timestamp() - n.started_at) * 1000)::int8, "
+    "(extract(epoch FROM clock_timestamp() - n.seen_at) * 1000)::int8, "
+    "n.position, greatest(n.head - n.position, 0), "
+    "(SELECT count(*) FROM leases l WHERE l.node = n.id AND l.expires_at > clock_timestamp()), "
+    "n.parked FROM nodes n ORDER BY n.started_at, n.id")
+
+const struct err *node_list(struct tx *tx, const struct node_row **ret, size_t *ret_n)
+{
+    struct node_row one = {0};
+    return db_list(tx, &node_list_sql, NO_PARAMS,
+                   R(INT_OUT(&one.id), TEXT_OUT(&one.host), TEXT_OUT(&one.version),
+                     INT_OUT(&one.known_migration), INT_OUT(&one.started_ago),
+                     INT_OUT(&one.seen_ago), INT_OUT(&one.position), INT_OUT(&one.lag),
+                     INT_OUT(&one.leases), INT_OUT(&one.parked)),
+                   LIST(one, ret, ret_n));
+}
