@@ -148,6 +148,7 @@ void federation_drain(struct federation *f, int within_ms)
         return;
     sender_halt(f->sender);
     http_client_drain(f->http, within_ms);
+    sender_hand_over(f->sender, within_ms);
 }
 
 void federation_stop(struct federation *f)

@@ -40,7 +40,8 @@ struct federation {
 /* Without its threads; node->federation is set. */
 const struct err *federation_create(struct node *node);
 void federation_start(struct federation *f); /* its threads, once the committer runs */
-/* From now on every request to another server ends within that time. */
+/* From now on every request to another server ends within that time. The leases may be given back
+ * afterwards. */
 void federation_drain(struct federation *f, int within_ms); /* NULL-safe */
 void federation_stop(struct federation *f);                 /* ends the threads, once; NULL-safe */
 void federation_destroy(struct federation *f); /* once nothing is committed any more; NULL-safe */

@@ -78,21 +78,22 @@ void room_list_servers(struct job *job, struct room *r, const char *const **ret,
     *ret_n = n;
 }
 
-bool room_each_server(struct node *node, int64_t room, void (*each)(void *ctx, const char *server),
-                      void *ctx)
+bool room_each_server(struct node *node, int64_t room, int64_t until,
+                      void (*each)(void *ctx, const char *server), void *ctx)
 {
     struct room *r = room_take_cached(node->rooms->cache, room);
     if (!r)
         return false;
     lock_take(&r->lock);
-    for (struct map_slot *slot = NULL; (slot = map_next(&r->servers, slot));) {
+    bool is_as_of = r->state_position <= until;
+    for (struct map_slot *slot = NULL; is_as_of && (slot = map_next(&r->servers, slot));) {
         const struct room_server *s = slot->value;
         if (!config_is_own_server(node->config, s->name))
             each(ctx, s->name);
     }
     lock_release(&r->lock);
     room_give_back(node->rooms->cache, r);
-    return true;
+    return is_as_of;
 }
 
 int64_t room_server_joined(struct node *node, int64_t room, const char *server)

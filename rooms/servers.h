@@ -9,9 +9,10 @@ bool room_has_server(struct room *room, const char *server);
 /* All except ours, copied into the arena. */
 void room_list_servers(struct job *job, struct room *room, const char *const **ret, size_t *ret_n);
 /* For feed listeners, which have no job: calls each() for every server except ours, under the
- * room's lock. False: the room is not cached. */
-bool room_each_server(struct node *node, int64_t room, void (*each)(void *ctx, const char *server),
-                      void *ctx);
+ * room's lock. False: the room is not cached; or its state has changed after that position, since
+ * it was loaded before changes of other nodes were published here. */
+bool room_each_server(struct node *node, int64_t room, int64_t until,
+                      void (*each)(void *ctx, const char *server), void *ctx);
 
 /* Also for listeners: the number of joined members of the server; 0 if the room is not cached. */
 int64_t room_server_joined(struct node *node, int64_t room, const char *server);

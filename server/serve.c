@@ -284,9 +284,9 @@ static const struct err *server_serve_serve(struct cli *cli, struct running_node
     sd_notify_state("STOPPING=1");
     metrics_forget_sources();
     follower_set_parked(n->storage.follower, NULL, NULL);
-    leases_give_back(n->node.storage->leases);
     int drain_ms = n->is_lost ? 0 : (int)n->node.config->shutdown_timeout_ms;
     federation_drain(n->node.federation, drain_ms);
+    leases_give_back(n->node.storage->leases);
     http_server_stop(http, drain_ms);
     return n->is_lost ? err(ERR_UNAVAILABLE, "The database was lost to another, see above") : NULL;
 }

@@ -13,7 +13,11 @@
 #include <sodium.h>
 #include <stdio.h>
 
-enum { REFUSED_MS = 30000 }; /* before a refusing server that contacts us is retried */
+enum {
+    REFUSED_MS = 30000, /* before a refusing server that contacts us is retried */
+    LEASE_PAUSE_MS = 1000,
+    SETTLE_MS = 1000 /* a transaction that takes longer is repeated by another node */
+};
 
 /* ---- destinations ---- */
 
@@ -21,6 +25,7 @@ static struct destination *sender_make_locked(struct sender *s, const char *serv
 {
     struct destination *d = mem_zalloc(sizeof *d);
     d->server = mem_strdup(server);
+    d->slice = lease_slice_of_name(server);
     d->is_denied = !federation_may_contact(s->node->config, server);
     d->is_live = true;
     d->sent = d->saved = d->receipt_rooms_from = sender_clear_position_locked(s);
@@ -36,7 +41,13 @@ struct destination *sender_destination_locked(struct sender *s, const char *serv
     return d && !d->is_denied ? d : NULL;
 }
 
-static void out_sender_destroy(struct destination *d)
+struct destination *sender_held_locked(struct sender *s, const char *server)
+{
+    struct destination *d = sender_destination_locked(s, server);
+    return d && s->slices[d->slice].fence ? d : NULL;
+}
+
+void sender_destination_destroy(struct destination *d)
 {
     queue_clear_locked(d);
     for (size_t i = 0; i < d->typing_n; i++)
@@ -63,7 +74,8 @@ static bool has_pending_locked(const struct sender *s, const struct destination 
 
 void sender_consider_locked(struct sender *s, struct destination *d)
 {
-    if (d->is_busy || d->is_denied || !s->has_scanned || s->stopping || !has_pending_locked(s, d))
+    if (d->is_busy || d->is_denied || d->is_dropped || !s->slices[d->slice].has_scanned ||
+        s->stopping || !has_pending_locked(s, d))
         return;
     int64_t wait = d->retry_at - now_ms(), until = wait > 0 ? d->retry_at : 0;
     if (d->is_waiting && d->waits_until <= until)
@@ -85,9 +97,13 @@ static struct destination *sender_begin_turn(struct sender *s, const char *serve
 {
     LOCKED(&s->lock);
     struct destination *d = map_get(&s->destinations, str_of(server));
-    d->is_waiting = false;
-    if (d->is_busy || !s->has_scanned || s->stopping)
+    if (!d)
         return NULL;
+    d->is_waiting = false;
+    if (d->is_busy || !s->slices[d->slice].has_scanned || s->stopping)
+        return NULL;
+    if (!sender_slice_is_valid_locked(s, d->slice))
+        d->retry_at = now_ms() + LEASE_PAUSE_MS; /* unless it is lost by then */
     if (d->retry_at > now_ms() || !has_pending_locked(s, d)) {
         sender_consider_locked(s, d);
         return NULL;
@@ -105,7 +121,10 @@ static enum worker_outcome sender_turn(void *of, void *thread, struct worker_ite
     sender_work(s, thread, d);
     LOCKED(&s->lock);
     d->is_busy = false;
-    sender_consider_locked(s, d);
+    if (d->is_dropped)
+        sender_destination_destroy(d);
+    else
+        sender_consider_locked(s, d);
     return WORKER_DONE;
 }
 
@@ -231,8 +250,8 @@ struct sender *sender_create(struct node *node)
     s->node = node;
     s->last_unresolved = &s->unresolved;
     s->heard = s->presence_position = s->advanced = feed_position(node->storage->feed);
-    s->must_scan = true;
     sender_create_kinds(s);
+    sender_slices_init(s);
     typing_listen(node->users->typing, sender_on_typing, s);
     return s;
 }
@@ -242,7 +261,6 @@ void sender_start(struct sender *s)
     s->is_running = true;
     worker_pool_start(s->pool);
     worker_kind_start(s->keeper);
-    sender_keep(s, KEEPER_SCAN, 0);
     sender_keep(s, KEEPER_PRESENCE, 0);
 }
 
@@ -265,6 +283,13 @@ static void sender_save_last(struct sender *s)
     job_finish(&job);
 }
 
+void sender_hand_over(struct sender *s, int within_ms)
+{
+    sender_halt(s);
+    sender_slices_settle(s, within_ms < SETTLE_MS ? within_ms : SETTLE_MS);
+    sender_save_last(s);
+}
+
 void sender_stop(struct sender *s)
 {
     if (!s || !s->is_running)
@@ -285,7 +310,7 @@ void sender_destroy(struct sender *s)
     worker_kind_destroy(s->keeper);
     worker_pool_destroy(s->pool);
     for (struct map_slot *slot = NULL; (slot = map_next(&s->destinations, slot));)
-        out_sender_destroy(slot->value);
+        sender_destination_destroy(slot->value);
     map_finish(&s->destinations);
     for (struct unresolved *u = s->unresolved, *next; u; u = next) {
         next = u->next;

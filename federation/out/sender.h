@@ -6,7 +6,11 @@
  * after sent_position, which advances when they are acknowledged. A feed listener notes which
  * destinations have pending changes; each is an item of work for a bounded number of threads, so
  * that a slow destination delays no other. Typing is not stored and is sent along if there is
- * space. */
+ * space.
+ *
+ * One node at a time sends to a destination: the one that holds the lease of its slice
+ * ("fed_sender", by name). It hears of the changes of all nodes. A node that takes a slice finds
+ * in the database what is pending. */
 #ifndef FEDERATION_OUT_SENDER_H
 #define FEDERATION_OUT_SENDER_H
 
@@ -17,6 +21,9 @@ struct sender;
 struct sender *sender_create(struct node *node);
 void sender_start(struct sender *s);
 void sender_halt(struct sender *s); /* starts nothing more; failures no longer count */
+/* Halts, waits a little for transactions that are under way, and stores the cursors: then the
+ * leases may be given back. */
+void sender_hand_over(struct sender *s, int within_ms);
 void sender_stop(struct sender *s); /* waits for running requests: stop the HTTP client first */
 void sender_destroy(struct sender *s);
 void sender_on_changes(void *sender, const struct change *changes,

@@ -73,7 +73,7 @@ static void sender_build_take(struct sender *s, struct job *job, struct plan *p)
     p->until = sender_clear_position_locked(s);
     if (d->attempted > d->sent && d->attempted < p->until)
         p->until = d->attempted;
-    if (p->until < p->from || !s->has_scanned)
+    if (p->until < p->from || !s->slices[d->slice].has_scanned)
         p->until = p->from;
     take_events_locked(job, p);
     for (int i = 0; i < PENDING_KINDS; i++)

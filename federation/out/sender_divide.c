@@ -204,7 +204,8 @@ static const struct err *sender_divide_resend(struct sender *s, struct job *job,
 static bool may_resend(struct sender *s, struct destination *d)
 {
     LOCKED(&s->lock);
-    return d->must_resend && !d->failing_since && !s->stopping;
+    return d->must_resend && !d->failing_since && !s->stopping && !d->is_dropped &&
+           sender_slice_is_valid_locked(s, d->slice);
 }
 
 void sender_resend(struct sender *s, struct job *job, struct destination *d)

@@ -7,7 +7,8 @@
  *   sender_divide.c    finds what the other server refuses by dividing the transaction
  *   sender_catch_up.c  what a destination was not sent, from SQL
  *   sender_keeper.c    work for all destinations that needs the database or a timer
- *   sender_save.c      stores cursors; loads destinations at start-up
+ *   sender_save.c      stores cursors; loads destinations of slices that were taken
+ *   sender_slices.c    which destinations this node sends to
  *
  * A destination that has something to do is an item of s->turns, or of s->retries if it failed the
  * last time (base/worker/worker.h); the item is due when its back-off ends.
@@ -24,6 +25,7 @@
 #include "federation/out/sender.h"
 #include "federation/peer/request.h"
 #include "storage/db/feed.h"
+#include "storage/nodes/lease.h"
 
 enum {
     TRANSACTION_PDUS = 50, /* server-server-api, "Transactions" */
@@ -61,6 +63,8 @@ struct receipt_room {
 
 struct destination {
     char *server;
+    int slice;       /* (const) of the lease */
+    bool is_dropped; /* the slice was lost: the thread that works on it destroys it */
     bool is_denied;  /* by closed federation: nothing is kept for it */
     bool is_stored;  /* it has a row */
     bool is_busy;    /* a thread works on it */
@@ -111,16 +115,25 @@ struct unresolved {
     const struct event *event; /* a reference */
 };
 
+/* A part of the destinations, all of which one node sends to. While it is not held here, what is
+ * in memory of its destinations is only how they answer other requests. */
+struct sender_slice {
+    int64_t fence;    /* 0: not held */
+    bool has_scanned; /* until then no transaction is sent */
+};
+
 struct sender {
     struct lock lock;
     struct node *node;
-    struct map destinations; /* name -> struct destination */
-    int64_t heard;           /* the newest position that the listener has seen */
+    struct lease_job *lease; /* (const) */
+    struct sender_slice slices[LEASE_SLICES];
+    int64_t no_handover_until; /* mono_ms(): the database did not take the last one */
+    struct map destinations;   /* name -> struct destination */
+    int64_t heard;             /* the newest position that the listener has seen */
     struct unresolved *unresolved, **last_unresolved;
     struct destination **touched; /* by the changes that the listener is handling */
     size_t touched_n, touched_cap;
     bool must_scan;              /* changes were missed: ask the database for pending ones */
-    bool has_scanned;            /* until then no transaction is sent */
     int64_t presence_position;   /* presence up to here is marked for sending */
     void (*on_return)(void *of); /* a server is reachable again; may be NULL */
     void *on_return_of;
@@ -144,12 +157,26 @@ struct sender {
 
 /* The destination of that name, created if missing; NULL if it is not allowed. */
 struct destination *sender_destination_locked(struct sender *s, const char *server);
+/* The same; NULL also if another node sends to it. */
+struct destination *sender_held_locked(struct sender *s, const char *server);
+void sender_destination_destroy(struct destination *d);
 /* Gives it a turn, once its back-off ends, if it has something to do. */
 void sender_consider_locked(struct sender *s, struct destination *d);
 void sender_consider_all_locked(struct sender *s);
 void sender_succeeded_locked(struct sender *s, struct destination *d);
 void sender_failed_locked(struct sender *s, struct destination *d, const char *why,
                           int64_t at_least_ms);
+
+/* ---- sender_slices.c ---- */
+
+void sender_slices_init(struct sender *s); /* before the leases are started */
+/* Is the slice still held as when its destinations were loaded? */
+bool sender_slice_is_valid_locked(const struct sender *s, int slice);
+bool sender_may_send(struct sender *s, const struct destination *d);
+/* Changes were missed. */
+void sender_slices_miss_locked(struct sender *s);
+/* Waits until no destination is busy, within that time. */
+void sender_slices_settle(struct sender *s, int within_ms);
 
 /* ---- sender_keeper.c ---- */
 
@@ -248,6 +275,8 @@ void sender_resend(struct sender *s, struct job *job, struct destination *d);
 /* It is saved soon; or, if it has no row yet, once it has one. */
 void sender_note_dirty_locked(struct sender *s, struct destination *d);
 const struct err *sender_save(struct sender *s, struct job *job);
+/* Of a slice that another node will hold: all of it, once, and what is idle is moved to the end. */
+const struct err *sender_save_slice(struct sender *s, struct job *job, int slice);
 const struct err *sender_scan(struct sender *s, struct job *job);
 
 #endif

@@ -6,7 +6,7 @@ static void sender_metrics_count_states(struct sender *s, long long *idle, long 
     LOCKED(&s->lock);
     for (struct map_slot *slot = NULL; (slot = map_next(&s->destinations, slot));) {
         const struct destination *d = slot->value;
-        if (d->is_denied)
+        if (d->is_denied || !s->slices[d->slice].fence)
             continue;
         ++*(d->failing_since ? failing : !d->is_live ? catching_up : d->is_busy ? sending : idle);
     }

@@ -16,6 +16,7 @@
 /* Changes that were published together. The rooms in memory are as they are after all of them. */
 struct published {
     const struct change *list;
+    int64_t last;    /* position */
     size_t movers_n; /* the first so many; the last of them is another server's member event */
 };
 
@@ -89,7 +90,7 @@ static void mark(void *ctx, const char *server)
     if (str_is(m->but, server))
         return;
     LOCKED(&s->lock);
-    struct destination *d = sender_destination_locked(s, server);
+    struct destination *d = sender_held_locked(s, server);
     if (!d)
         return;
     if (m->event)
@@ -140,7 +141,7 @@ static void mark_presence_of_room(struct sender *s, const struct change *c, cons
         room_server_joined(s->node, c->room, server) != 1)
         return;
     LOCKED(&s->lock);
-    struct destination *d = sender_destination_locked(s, server);
+    struct destination *d = sender_held_locked(s, server);
     if (!d || d->failing_since)
         return;
     d->presence_from = 0;
@@ -187,7 +188,7 @@ static void hear_event(struct sender *s, const struct published *p, const struct
     if (has_target && event_membership(e) == MEMBERSHIP_JOIN && s->node->federation)
         answers_forget(s->node->federation->answers, target); /* it may know the room now */
     if (is_own_join(s, e))
-        room_each_server(s->node, c->room, mark, &devices);
+        room_each_server(s->node, c->room, INT64_MAX, mark, &devices);
     if (!id_is_local(s->node, e->sender)) {
         if (!c->event.is_relayed)
             return;
@@ -197,7 +198,7 @@ static void hear_event(struct sender *s, const struct published *p, const struct
         return; /* servers fetch it when they receive an event that follows it */
     if (room_was_joined_with(s->node, c->room, c->position))
         return; /* the resident server sends it to the others */
-    if (is_overtaken(s, p, c) || !room_each_server(s->node, c->room, mark, &m))
+    if (is_overtaken(s, p, c) || !room_each_server(s->node, c->room, p->last, mark, &m))
         leave_to_keeper(s, c, c->room);
     /* A member event is also sent to the server of its user, which may be invited or just have
      * left. The invite itself was signed there. */
@@ -211,7 +212,7 @@ static void hear_receipt(struct sender *s, const struct change *c)
     const struct change_receipt *r = change_as_receipt(c);
     if (r->is_private || !id_is_local(s->node, r->user_id))
         return;
-    if (!room_each_server(s->node, c->room, mark, &m))
+    if (!room_each_server(s->node, c->room, INT64_MAX, mark, &m))
         leave_to_keeper(s, c, c->room);
 }
 
@@ -221,7 +222,7 @@ static void hear_device_list(struct sender *s, const struct change *c)
     if (c->device_list.is_private || !id_is_local(s->node, c->device_list.user_id))
         return;
     for (size_t i = 0; i < c->local.audience_n; i++)
-        if (!room_each_server(s->node, c->local.audience[i], mark, &m))
+        if (!room_each_server(s->node, c->local.audience[i], INT64_MAX, mark, &m))
             leave_to_keeper(s, c, c->local.audience[i]);
 }
 
@@ -241,7 +242,7 @@ static void sender_pending_hear(struct sender *s, const struct published *p, con
 void sender_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct sender *s = ctx;
-    struct published p = {changes, 0};
+    struct published p = {changes, n ? changes[n - 1].position : 0, 0};
     bool is_asked = false;
     for (size_t i = 0; i < n; i++)
         if (moves_server(s, &changes[i]))
@@ -253,7 +254,7 @@ void sender_on_changes(void *ctx, const struct change *changes, size_t n)
     LOCKED(&s->lock);
     s->heard = n ? changes[n - 1].position : feed_newest(s->node->storage->feed);
     if (!n) { /* changes were missed: nothing is sent until the scan has run */
-        s->has_scanned = false;
+        sender_slices_miss_locked(s);
         is_asked = true;
     }
     if (is_asked) {
@@ -375,7 +376,7 @@ static void mark_typing(void *ctx, const char *server)
 {
     struct typing_mark *m = ctx;
     LOCKED(&m->s->lock);
-    struct destination *d = sender_destination_locked(m->s, server);
+    struct destination *d = sender_held_locked(m->s, server);
     if (!d || (d->failing_since && now_ms() - d->failing_since > TYPING_MS))
         return;
     typing_put_locked(d, &m->notice);
@@ -387,7 +388,7 @@ void sender_on_typing(void *ctx, int64_t room, const char *user_id, bool typing)
     struct sender *s = ctx;
     struct typing_mark m = {s, {room, mono_ms(), (char *)user_id, typing}};
     if (id_is_local(s->node, user_id))
-        room_each_server(s->node, room, mark_typing, &m);
+        room_each_server(s->node, room, INT64_MAX, mark_typing, &m);
 }
 
 struct presence_mark {
@@ -398,7 +399,7 @@ struct presence_mark {
 static void mark_presence(struct presence_mark *m, const char *server)
 {
     LOCKED(&m->s->lock);
-    struct destination *d = sender_destination_locked(m->s, server);
+    struct destination *d = sender_held_locked(m->s, server);
     if (!d || d->failing_since)
         return;
     if (d->presence_from >= d->presence_to)

@@ -90,6 +90,8 @@ static void sender_work_send_one(struct sender *s, struct job *job, struct desti
 {
     struct fed_reply reply = {0};
     int64_t began = mono_us();
+    if (!sender_may_send(s, d))
+        return;
     const struct err *e = sender_put(job, d->server, t->id, buf_str(&t->body), &reply);
     s->microseconds += mono_us() - began;
     if (e) {

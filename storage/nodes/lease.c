@@ -157,6 +157,22 @@ void lease_check_write(struct write *w, struct lease_job *j, int slice, int64_t 
     write_statement(w, &lease_check_sql, P(TEXT(lease_of(j, slice)->name), INT(fence)));
 }
 
+SQL(lease_check_slices_sql, "SELECT lease_check(c.job, c.fence) "
+                            "FROM unnest($1::text[], $2::int8[]) AS c (job, fence)")
+
+void lease_check_write_slices(struct write *w, struct lease_job *j, const int64_t *fences)
+{
+    const char **names = arena_alloc_array(write_arena(w), (size_t)j->n, sizeof *names);
+    int64_t *held = arena_alloc_array(write_arena(w), (size_t)j->n, sizeof *held);
+    size_t n = 0;
+    for (int i = 0; i < j->n; i++)
+        if (fences[i]) {
+            names[n] = j->first[i].name;
+            held[n++] = fences[i];
+        }
+    write_statement(w, &lease_check_slices_sql, P(TEXT_ARRAY(names, n), INT_ARRAY(held, n)));
+}
+
 /* ---- what a round changes here ---- */
 
 static void lease_take(struct leases *l, struct lease *one, int64_t fence, int64_t valid_until)

@@ -68,6 +68,8 @@ bool lease_may_run(struct lease_job *j, int slice, int64_t *ret_wait_ms);
  * transaction should do so last, since until it ends no other node takes the lease. */
 const struct err *lease_check(struct tx *tx, struct lease_job *j, int slice, int64_t fence);
 void lease_check_write(struct write *w, struct lease_job *j, int slice, int64_t fence);
+/* Several slices at once. fences: of all slices of the job; 0: not checked. */
+void lease_check_write_slices(struct write *w, struct lease_job *j, const int64_t *fences);
 
 /* ---- life ---- */
 

@@ -1,4 +1,5 @@
 #include "storage/servers/destinations.h"
+#include "storage/nodes/lease.h"
 #include "storage/rooms/sql_numbers.h"
 
 /* ---- writing ---- */
@@ -59,11 +60,12 @@ const struct err *destinations_add(struct tx *tx, const char *server, int64_t se
     "EXISTS (SELECT FROM federation_set_aside a WHERE a.server = d.server AND a.asked) "           \
     "AS must_resend, " HAS_PENDING
 
-static const struct err *destinations_read(struct tx *tx, struct sql *sql, const char *server,
+static const struct err *destinations_read(struct tx *tx, struct sql *sql,
+                                           const struct db_param *params, size_t params_n,
                                            const struct destination_row **ret, size_t *ret_n)
 {
     struct destination_row one = {0};
-    return db_list(tx, sql, P(TEXT(server)),
+    return db_list(tx, sql, params, params_n,
                    R(TEXT_OUT(&one.server), INT_OUT(&one.sent_position),
                      INT_OUT(&one.failing_since_ts), INT_OUT(&one.retry_at_ts),
                      INT_OUT(&one.retry_interval_ms), INT_OUT(&one.last_success_ts),
@@ -71,6 +73,11 @@ static const struct err *destinations_read(struct tx *tx, struct sql *sql, const
                      BOOL_OUT(&one.must_resend), BOOL_OUT(&one.has_pending)),
                    LIST(one, ret, ret_n));
 }
+
+/* As lease_slice_of_name() says. */
+#define SLICE_IS(name, slices)                                                                     \
+    "get_byte(sha256(convert_to(" name ", 'UTF8')), 0) % 32 = ANY(" slices ")"
+static_assert(LEASE_SLICES == 32, "SLICE_IS");
 
 #define HAS_NO_ROW(name) "NOT EXISTS (SELECT FROM destinations d WHERE d.server = " name ") "
 
@@ -89,15 +96,20 @@ static const struct err *destinations_read(struct tx *tx, struct sql *sql, const
                                 "WHERE " HAS_NO_ROW("o.server")
 
 SQL(destinations_busy_sql,
-    "SELECT * FROM (SELECT " COLUMNS " AS has_pending FROM destinations d) d "
-    "WHERE has_pending OR failing_since_ts > 0 OR must_resend "
-    "UNION ALL SELECT x.server, min(x.before), 0, 0, 0, 0, NULL, 0, 0, false, true FROM (" UNKNOWN
-    ") x GROUP BY 1")
+    "SELECT * FROM (SELECT " COLUMNS " AS has_pending FROM destinations d "
+    "WHERE " SLICE_IS("d.server",
+                      "$2::int8[]") ") d "
+                                    "WHERE has_pending OR failing_since_ts > 0 OR must_resend "
+                                    "UNION ALL SELECT x.server, min(x.before), 0, 0, 0, 0, NULL, "
+                                    "0, 0, false, true FROM (" UNKNOWN
+                                    ") x WHERE " SLICE_IS("x.server", "$2::int8[]") " GROUP BY 1")
 
-const struct err *destinations_busy(struct tx *tx, const char *own,
-                                    const struct destination_row **ret, size_t *ret_n)
+const struct err *destinations_busy(struct tx *tx, const char *own, const int64_t *slices,
+                                    size_t slices_n, const struct destination_row **ret,
+                                    size_t *ret_n)
 {
-    return destinations_read(tx, &destinations_busy_sql, own, ret, ret_n);
+    return destinations_read(tx, &destinations_busy_sql, P(TEXT(own), INT_ARRAY(slices, slices_n)),
+                             ret, ret_n);
 }
 
 SQL(destinations_list_sql, "SELECT " COLUMNS " FROM destinations d "
@@ -106,7 +118,7 @@ SQL(destinations_list_sql, "SELECT " COLUMNS " FROM destinations d "
 const struct err *destinations_list(struct tx *tx, const char *server,
                                     const struct destination_row **ret, size_t *ret_n)
 {
-    return destinations_read(tx, &destinations_list_sql, server, ret, ret_n);
+    return destinations_read(tx, &destinations_list_sql, P(TEXT(server)), ret, ret_n);
 }
 
 /* ---- commands of the operator ---- */
@@ -125,12 +137,14 @@ void destinations_write_asked(struct write *w, const char *server, enum destinat
 
 SQL(destinations_take_asked_sql,
     "UPDATE destinations d SET asked = 0 FROM (SELECT server, asked FROM destinations "
-    "WHERE asked <> 0 FOR UPDATE) o WHERE o.server = d.server RETURNING o.server, o.asked")
+    "WHERE asked <> 0 AND " SLICE_IS(
+        "server",
+        "$1::int8[]") " FOR UPDATE) o WHERE o.server = d.server RETURNING o.server, o.asked")
 
-const struct err *destinations_take_asked(struct tx *tx, const struct destination_wish **ret,
-                                          size_t *ret_n)
+const struct err *destinations_take_asked(struct tx *tx, const int64_t *slices, size_t slices_n,
+                                          const struct destination_wish **ret, size_t *ret_n)
 {
     struct destination_wish one = {0};
-    return db_list(tx, &destinations_take_asked_sql, NO_PARAMS,
+    return db_list(tx, &destinations_take_asked_sql, P(INT_ARRAY(slices, slices_n)),
                    R(TEXT_OUT(&one.server), ENUM_OUT(&one.what)), LIST(one, ret, ret_n));
 }

@@ -31,11 +31,12 @@ void destinations_write(struct write *w, const struct destination_row *r);
 /* Adds the row of a destination that is sent something for the first time. */
 const struct err *destinations_add(struct tx *tx, const char *server, int64_t sent_position);
 
-/* Destinations that have pending changes or are failing. Also servers that lack a row although
- * something is pending for them (the server stopped before the row was added), with a cursor before
- * the first pending change. */
-const struct err *destinations_busy(struct tx *tx, const char *own,
-                                    const struct destination_row **ret, size_t *ret_n);
+/* Of these slices (lease_slice_of_name()): destinations that have pending changes or are failing.
+ * Also servers that lack a row although something is pending for them (the server stopped before
+ * the row was added), with a cursor before the first pending change. */
+const struct err *destinations_busy(struct tx *tx, const char *own, const int64_t *slices,
+                                    size_t slices_n, const struct destination_row **ret,
+                                    size_t *ret_n);
 
 /* All of them, or only the named one, sorted by name. */
 const struct err *destinations_list(struct tx *tx, const char *server,
@@ -48,8 +49,8 @@ struct destination_wish {
     const char *server;
     enum destination_asked what;
 };
-/* Reads and deletes these commands. */
-const struct err *destinations_take_asked(struct tx *tx, const struct destination_wish **ret,
-                                          size_t *ret_n);
+/* Reads and deletes these commands, of these slices. */
+const struct err *destinations_take_asked(struct tx *tx, const int64_t *slices, size_t slices_n,
+                                          const struct destination_wish **ret, size_t *ret_n);
 
 #endif

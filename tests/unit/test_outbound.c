@@ -3,6 +3,7 @@
 #include "check.h"
 #include "node_fixture.h"
 #include "storage/db/log.h"
+#include "storage/nodes/lease.h"
 #include "storage/servers/destinations.h"
 #include "storage/servers/outbound.h"
 
@@ -135,7 +136,8 @@ static const struct destination_row *find_busy(const char *server)
 {
     const struct destination_row *rows;
     size_t n;
-    pg_must("busy", destinations_busy(job_tx(&job), OWN, &rows, &n));
+    const int64_t slice = lease_slice_of_name(server);
+    pg_must("busy", destinations_busy(job_tx(&job), OWN, &slice, 1, &rows, &n));
     for (size_t i = 0; i < n; i++)
         if (strcmp(rows[i].server, server) == 0)
             return &rows[i];
@@ -182,11 +184,14 @@ static void test_the_operators_wishes(void **state)
     struct write *w = write_begin(&job);
     destinations_write_asked(w, "asked.example", ASKED_RESET);
     pg_must("ask", write_commit(&job, w, NULL));
-    pg_must("take", destinations_take_asked(job_tx(&job), &wishes, &n));
+    const int64_t slice = lease_slice_of_name("asked.example"), other = (slice + 1) % LEASE_SLICES;
+    pg_must("take", destinations_take_asked(job_tx(&job), &other, 1, &wishes, &n));
+    assert_int_equal(n, 0);
+    pg_must("take", destinations_take_asked(job_tx(&job), &slice, 1, &wishes, &n));
     assert_int_equal(n, 1);
     assert_string_equal(wishes[0].server, "asked.example");
     assert_int_equal(wishes[0].what, ASKED_RESET);
-    pg_must("take", destinations_take_asked(job_tx(&job), &wishes, &n));
+    pg_must("take", destinations_take_asked(job_tx(&job), &slice, 1, &wishes, &n));
     assert_int_equal(n, 0);
     w = write_begin(&job);
     destinations_write_asked(w, "unknown.example", ASKED_RETRY);

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 enum { TRANSACTIONS_MAX = 4000, PATIENCE_MS = 20000 };
+#define LEASE_YEAR_MS (INT64_C(365) * 24 * 3600 * 1000) /* the tests move the clock */
 
 /* ---- the other servers ---- */
 
@@ -133,18 +134,25 @@ static int begin(void **state)
     node_store()->federation = &federation;
     federation.answers = answers_create(node_store()->caches);
     by_hand = sender_create(node_store());
+    for (int i = 0; i < LEASE_SLICES; i++)
+        by_hand->slices[i] = (struct sender_slice){.fence = 1, .has_scanned = true};
+    node_store()->storage->leases = leases_create(node_store());
+    leases_set_node(node_store()->storage->leases,
+                    &(struct lease_settings){.node = 1, .lease_ms = LEASE_YEAR_MS});
     federation.sender = sender_create(node_store()); /* the last one is notified of typing */
     size_t n = listeners_of(node_store(), listeners);
     listeners[n++] = (struct feed_listener){sender_on_changes, .ctx = by_hand};
     feed_set_listeners(node_store()->storage->feed, listeners, n);
     federation.watch = sender_watch(federation.sender);
     sender_start(federation.sender);
+    leases_start(node_store()->storage->leases);
     return 0;
 }
 
 static int end(void **state)
 {
     sender_stop(federation.sender);
+    leases_give_back(node_store()->storage->leases);
     node_store()->federation = NULL;
     struct sender *s = federation.sender;
     answers_destroy(federation.answers);
