@@ -4,9 +4,11 @@
 #include "server/account/caller.h"
 #include "server/metrics.h"
 #include "server/routes.h"
+#include "server/server.h"
 #include "storage/db/committer.h"
 #include "storage/db/log.h"
 #include "storage/db/write.h"
+#include "storage/nodes/follower.h"
 #include "storage/schema/schema_check.h"
 
 #include <stdio.h>
@@ -71,13 +73,15 @@ static const struct err *check_ready(struct request *rq)
     struct job *job = job_of(rq);
     int64_t since = 0;
     const char *trouble = committer_trouble(job->storage->committer, &since);
-    if (request_is_stopping(rq))
+    if (request_is_stopping(rq) || job->server->is_stopping)
         return not_ready("stopping", 0);
     if (trouble && !since)
         return not_ready(trouble, 0);
     if (db_disk_is_full(DISK_FULL_MS))
         return not_ready("the database's disk is full", 0);
     TRY(check_database(job));
+    if (!follower_is_fresh(job->storage->follower))
+        return not_ready("the log cannot be followed", 0);
     return trouble ? not_ready(trouble, mono_ms() - since) : NULL;
 }
 

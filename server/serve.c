@@ -281,6 +281,7 @@ static const struct err *server_serve_serve(struct cli *cli, struct running_node
     sd_notify_state("READY=1");
     print_welcome(cli, n, http);
     wait_for_stop(cli, n, signals);
+    n->server.is_stopping = true;
     sd_notify_state("STOPPING=1");
     metrics_forget_sources();
     follower_set_parked(n->storage.follower, NULL, NULL);

@@ -2,10 +2,13 @@
 #ifndef SERVER_SERVER_H
 #define SERVER_SERVER_H
 
+#include <stdbool.h>
+
 struct server {
     struct auth *auth;        /* server/account/auth.h */
     struct media_repo *media; /* server/media/repo.h */
     struct rate_table *rates; /* http/rate.h: also of passwords (server/account/attempts.h) */
+    _Atomic bool is_stopping; /* so /ready says no, while requests are still answered */
 };
 
 #endif

@@ -96,6 +96,57 @@ static void a_newer_database_is_refused_with_advice(void **state)
     NO_ERR(pg_command(pg_uri(), "DELETE FROM schema_migrations WHERE number = 9999"));
 }
 
+/* ---- contract steps ---- */
+
+/* The migrations of a program that is newer than this one. */
+static const struct migration *newer_migrations(struct arena *a)
+{
+    size_t n = (size_t)count_migrations();
+    struct migration *list = arena_alloc_array(a, n + 3, sizeof *list);
+    memcpy(list, migrations, n * sizeof *list);
+    list[n] = (struct migration){9001, "9001-expand", "CREATE TABLE expanded (n int)"};
+    list[n + 1] = (struct migration){9002, "9002-contract",
+                                     "-- contract: needs 9001\nDROP TABLE to_be_dropped"};
+    return list;
+}
+
+static const struct err *register_old_node(void)
+{
+    char sql[120];
+    snprintf(sql, sizeof sql, "SELECT node_register(1, 'host', '0.1', %d)", migrate_newest());
+    return pg_command(pg_uri(), sql);
+}
+
+static void a_contract_step_waits_for_the_end_of_older_nodes(void **state)
+{
+    arena_auto struct arena *a = arena_create();
+    const struct migration *newer = newer_migrations(a);
+    int applied;
+    NO_ERR(pg_command(pg_uri(), "CREATE TABLE to_be_dropped (n int)"));
+    NO_ERR(register_old_node());
+    NO_ERR(migrate_by(newer, pg_uri(), &applied));
+    assert_int_equal(applied, 1);
+    NO_ERR(migrate_by(newer, pg_uri(), &applied));
+    assert_int_equal(applied, 0);
+    /* The older version still starts. */
+    NO_ERR(migrate(pg_uri(), &applied));
+    NO_ERR(migrate_check(pg_uri()));
+    NO_ERR(register_old_node());
+    /* It is dead: it is in the list, but gave no sign of life. */
+    NO_ERR(pg_command(pg_uri(), "UPDATE nodes SET seen_at = now() - interval '9 seconds'"));
+    NO_ERR(migrate_by(newer, pg_uri(), &applied));
+    assert_int_equal(applied, 1);
+    NO_ERR(pg_command(pg_uri(), "SELECT 1 / (to_regclass('to_be_dropped') IS NULL)::int"));
+    const struct err *e = migrate(pg_uri(), NULL);
+    assert_non_null(e);
+    assert_non_null(strstr(e->text, "9002-contract"));
+    e = register_old_node(); /* also one that stood still meanwhile */
+    assert_non_null(e);
+    assert_non_null(strstr(e->cause, "start that version"));
+    NO_ERR(pg_command(pg_uri(), "DROP TABLE expanded; DELETE FROM nodes;"
+                                "DELETE FROM schema_migrations WHERE number > 9000"));
+}
+
 static void a_database_that_is_not_utf8_is_refused_with_advice(void **state)
 {
     char uri[600];
@@ -259,6 +310,7 @@ int main(void)
         cmocka_unit_test(a_missing_migration_is_applied),
         cmocka_unit_test(a_failing_migration_leaves_nothing_behind),
         cmocka_unit_test(a_newer_database_is_refused_with_advice),
+        cmocka_unit_test(a_contract_step_waits_for_the_end_of_older_nodes),
         cmocka_unit_test(a_database_that_is_not_utf8_is_refused_with_advice),
         cmocka_unit_test(a_database_that_is_away_is_unavailable),
         cmocka_unit_test(the_list_of_objects_is_that_of_a_fresh_schema),
