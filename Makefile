@@ -89,6 +89,8 @@ install: build $(BUILD)/concorde.8 ## install under PREFIX (/usr/local), with a 
 	install -D -m 644 deploy/sysusers.conf $(DESTDIR)$(SYSCONFDIR)/sysusers.d/concorde.conf
 	sed 's|@PREFIX@|$(PREFIX)|g; s|@SYSCONFDIR@|$(SYSCONFDIR)|g' deploy/concorde.service \
 	    > $(DESTDIR)$(UNITDIR)/concorde.service
+	sed 's|concorde/concorde.yaml|concorde/%i.yaml|; s|^StateDirectory=concorde|&/%i|; s|^Description=Concorde|& (%i)|; s|systemd-sysusers.*|systemd-sysusers|; s|now concorde|&@NAME|' \
+	    $(DESTDIR)$(UNITDIR)/concorde.service > $(DESTDIR)$(UNITDIR)/concorde@.service
 	[ -e $(DESTDIR)$(SYSCONFDIR)/concorde/concorde.yaml ] || \
 	    install -D -m 640 deploy/concorde.yaml $(DESTDIR)$(SYSCONFDIR)/concorde/concorde.yaml
 
