@@ -46,6 +46,9 @@ struct room {
      * or a redaction was stored whose target is missing. Results of earlier look-ups are then
      * outdated. */
     _Atomic uint64_t off_timeline_version;
+    _Atomic uint64_t foreign_heads;           /* times that another node's head became this one's */
+    _Atomic int64_t foreign_ms, committed_ms; /* the last time, and of a write of our own:
+                                                 mono_unmoved_ms(); rooms/writer.h */
     _Atomic int waiting; /* writes of the timeline in the committer's queue; grows under the lock */
     _Atomic bool has_large_conflict; /* as of the newest event of a fork (rooms/accept/accept.h) */
     bool busy; /* a writer needs the room alone until its write is committed; others wait for it */

@@ -263,14 +263,17 @@ static void apply_state_locked(struct room_cache *c, struct room *r, const struc
 }
 
 /* Another node has written to the room: its events are what the next one here builds on. Writes
- * that are queued built on another head and will fail, but what they made of the room must not be
- * built on: the room is reloaded. *ret_resets: so it is. */
+ * that are queued built on another head and will fail. What messages made of the room is the head
+ * alone, which is replaced; if others are queued, the room is reloaded. *ret_resets: so it is. */
 static void apply_foreign_locked(struct room *r, const struct change *change, bool *ret_resets)
 {
     room_note_off_timeline(r); /* it may have moved events, too */
-    *ret_resets |= atomic_load(&r->waiting) > 0;
-    if (change->local.head)
-        room_set_head_locked(r, change->local.head);
+    *ret_resets |= atomic_load(&r->waiting) > 0 && (r->busy || r->state_done < r->state_queued);
+    if (!change->local.head)
+        return;
+    room_set_head_locked(r, change->local.head);
+    r->foreign_heads++;
+    r->foreign_ms = mono_unmoved_ms();
 }
 
 static void apply_event(struct room_cache *c, const struct change *change)

@@ -1,7 +1,17 @@
 #include "rooms/writer.h"
 
+#include "base/clock.h"
 #include "rooms/room_cache.h"
 #include "storage/db/write.h"
+
+enum { TURN_MS = 6, CONTENDED_MS = 500 };
+
+void writer_await_turn(struct room *room)
+{
+    int64_t now = mono_unmoved_ms(), left = room->committed_ms + TURN_MS - now;
+    if (left > 0 && now - room->foreign_ms < CONTENDED_MS)
+        nanosleep(&(struct timespec){.tv_nsec = left * 1000000L}, NULL);
+}
 
 /* Keeps the lock only if the room is still in the cache. */
 static bool keep_lock_unless_stale(struct room *room)

@@ -9,6 +9,9 @@
 #include "rooms/room.h"
 #include "storage/db/retry.h"
 
+/* While other nodes write to the room, too, waits for a short time after a commit of this node: so
+ * the others have their turn, and writers that come meanwhile are committed together. */
+void writer_await_turn(struct room *room);
 /* Takes the room's lock for a writer that needs the room alone; later writers of state wait for it,
  * but not for the next of its kind. False: the room was dropped from the cache and must be
  * reloaded; the lock is not held. */

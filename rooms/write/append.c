@@ -130,8 +130,10 @@ const struct err *room_append(struct job *job, struct room *room, const struct a
     struct retry retry = {0};
     const struct err *e;
     do {
+        uint64_t heads = room->foreign_heads;
         e = try_append(job, room, author, NULL, events, n, ret_ids);
-        if (e && has_txn)
+        retry.at_once = e && e->code == ERR_CONFLICT && room->foreign_heads != heads;
+        if (e && has_txn && !retry.at_once)
             e = unless_earlier(job, author, events, e, ret_ids);
     } while (writer_retry(&retry, job, &room, &e));
     if (!e && has_txn)

@@ -1,5 +1,6 @@
 #include "rooms/write/room_write.h"
 
+#include "base/clock.h"
 #include "rooms/room_cache.h"
 #include "rooms/room_internal.h"
 #include "rooms/write/relations.h"
@@ -57,8 +58,10 @@ const struct err *room_write_begin(struct room_write *w, enum write_turn turn)
 {
     static const struct author no_author;
     w->turn = turn;
+    writer_await_turn(w->room);
     if (!room_write_lock(w))
         return writer_conflict();
+    w->foreign_heads = w->room->foreign_heads;
     if (room_write_is_outdated(w)) {
         room_write_unlock(w);
         return writer_conflict();
@@ -137,10 +140,20 @@ static void finish_annotations(const struct draft *d)
             annotation_done(d->room, e->once);
 }
 
+/* It lost to another node, whose head has become the room's since, and made nothing else of the
+ * room: others build on the right head. */
+static bool room_write_was_outrun(const struct room_write *w, const struct err *e)
+{
+    return e->code == ERR_CONFLICT && w->room->foreign_heads != w->foreign_heads && !w->is_busy &&
+           !w->is_ahead;
+}
+
 const struct err *room_write_wait(struct room_write *w, int64_t *ret_position)
 {
     const struct err *e = write_wait(w->job, w->write, ret_position);
-    if (e || w->resets_room)
+    if (!e)
+        w->room->committed_ms = mono_unmoved_ms();
+    if ((e && !room_write_was_outrun(w, e)) || w->resets_room)
         room_forget(w->job, w->room);
     finish_annotations(&w->draft);
     w->room->waiting--;

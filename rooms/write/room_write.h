@@ -34,13 +34,14 @@ struct room_write {
     struct write *write;         /* ... and open for rows from begin to enqueue */
     struct draft draft;
     enum write_turn turn;
-    bool is_locked;       /* the caller has the room's lock */
-    bool renews_head;     /* the unchanged head gets a new version, so that the write fails if
-                             another process has changed the room */
-    bool resets_room;     /* the room is reloaded after the write */
-    bool is_off_timeline; /* it changes events off the timeline (room_note_off_timeline) */
-    bool is_busy;         /* it keeps the room busy */
-    bool is_ahead;        /* its state is ahead of the log: counted in room->state_queued */
+    uint64_t foreign_heads; /* room->foreign_heads when the draft was begun */
+    bool is_locked;         /* the caller has the room's lock */
+    bool renews_head;       /* the unchanged head gets a new version, so that the write fails if
+                               another process has changed the room */
+    bool resets_room;       /* the room is reloaded after the write */
+    bool is_off_timeline;   /* it changes events off the timeline (room_note_off_timeline) */
+    bool is_busy;           /* it keeps the room busy */
+    bool is_ahead;          /* its state is ahead of the log: counted in room->state_queued */
 };
 
 const struct err *room_write_begin(struct room_write *w, enum write_turn turn);

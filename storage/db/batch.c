@@ -2,6 +2,7 @@
 
 #include "base/mem.h"
 #include "storage/db/db_params.h"
+#include "storage/db/write_internal.h"
 
 enum { LOOK_BACK_MAX = 64 };
 
@@ -153,4 +154,40 @@ void batch_encode(struct batch *b, int64_t changes_n)
     for (size_t i = 0; i < b->tables_n; i++)
         for (int c = 0; b->tables[i].n && c < b->tables[i].table->columns_n; c++)
             encode_column(&b->tables[i], c, changes_n);
+}
+
+void followed_note(const struct write *w, struct followed *ret)
+{
+    ret->table = NULL;
+    for (const struct batch_row *r = w->rows; r && !ret->table; r = r->next)
+        if (r->table->follows) {
+            ret->table = r->table;
+            memcpy(ret->values, r->values, (size_t)r->table->columns_n * sizeof r->values[0]);
+        }
+}
+
+static bool followed_by(const struct followed *f, const struct write *w)
+{
+    for (const struct batch_row *r = w->rows; r; r = r->next)
+        if (r->table == f->table)
+            return f->table->follows(f->values, r->values);
+    return false;
+}
+
+struct write *followed_cut(struct followed *f, struct write *list, struct write **ret_followers)
+{
+    struct write *kept = list, **at = &kept, **last = ret_followers;
+    while (f->table && *at) {
+        struct write *w = *at;
+        if (!followed_by(f, w)) {
+            at = &w->next;
+            continue;
+        }
+        followed_note(w, f);
+        *at = w->next;
+        *last = w;
+        last = &w->next;
+    }
+    *last = NULL;
+    return kept;
 }

@@ -41,6 +41,16 @@ void batch_clear(struct batch *b);
 /* Adds a write's rows. Its first change gets number first (1-based) within the batch. */
 void batch_add_rows(struct batch *b, const struct batch_row *rows, int64_t first);
 
+/* A row of a write that rows of later writes may follow (struct batch_table). */
+struct followed {
+    const struct batch_table *table; /* NULL: none */
+    struct db_param values[BATCH_COLUMNS_MAX];
+};
+void followed_note(const struct write *w, struct followed *ret);
+/* After the write has failed: cuts those that were built on it, directly or not, out of the list,
+ * since asking the database about each would take as many transactions. Returns the others. */
+struct write *followed_cut(struct followed *f, struct write *list, struct write **ret_followers);
+
 /* Turns positions into "back from the head" and rows into columns. Call once, after all rows. */
 void batch_encode(struct batch *b, int64_t changes_n);
 

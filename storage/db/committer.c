@@ -502,8 +502,20 @@ static void fail_batch(struct committer *c, struct write *writes, const struct e
     commit_each(c, writes);
 }
 
-/* Commits these writes together; if one of them fails, each on its own. */
-static void commit(struct committer *c, struct write *writes)
+/* A write lost to one of another process: its change is published before the writer learns of it,
+ * so that the next attempt is built on it. */
+static void follow_winner(struct committer *c)
+{
+    bool all;
+    LOCKED(&c->view.lock);
+    const struct err *e = c->view.others ? log_view_look_locked(&c->view, &all) : NULL;
+    if (e)
+        log_err(LOG_WARN, "reading what other servers wrote to the log", e);
+}
+
+/* Commits these writes together; if one of them fails, each on its own. True: there was a
+ * conflict. */
+static bool commit(struct committer *c, struct write *writes)
 {
     for (int refused = 0, lost = 0;; refused++) {
         int64_t head, started = mono_unmoved_ms();
@@ -511,18 +523,18 @@ static void commit(struct committer *c, struct write *writes)
         const struct err *e = run_writes(c, writes, &claim, &head);
         if (!e) {
             publish(c, writes, head);
-            return;
+            return false;
         }
         if (!is_lost(c) && connection_was_lost(c, e)) {
             log_err(LOG_WARN, "the committer lost the database", e);
             disconnect(c);
             if (!resolve_in_doubt(c, writes, started))
-                return;
+                return false;
             if (!lost++)
                 continue;
             end_flight(c);
             finish_all(writes, unavailable());
-            return;
+            return false;
         }
         struct err own = *e;
         rollback(c);
@@ -531,17 +543,21 @@ static void commit(struct committer *c, struct write *writes)
                      log_session_is_open(&c->session) && learned_why_refused(c, &claim);
         if (is_lost(c)) {
             finish_all(writes, unavailable());
-            return;
+            return false;
         }
+        if (!again && own.code == ERR_CONFLICT)
+            follow_winner(c);
         if (!again) {
             fail_batch(c, writes, &own);
-            return;
+            return own.code == ERR_CONFLICT;
         }
     }
 }
 
 static void commit_each(struct committer *c, struct write *writes)
 {
+    struct followed followed;
+    struct write *followers;
     for (struct write *w = writes, *next; w; w = next) {
         if (!ensure_connection(c)) {
             finish_all(w, unavailable());
@@ -549,7 +565,11 @@ static void commit_each(struct committer *c, struct write *writes)
         }
         next = w->next;
         w->next = NULL;
-        commit(c, w);
+        followed_note(w, &followed);
+        if (!commit(c, w))
+            continue;
+        next = followed_cut(&followed, next, &followers);
+        finish_all(followers, err(ERR_CONFLICT, "The write was built on one that failed"));
     }
 }
 

@@ -4,7 +4,7 @@
 
 #include <time.h>
 
-enum { PAUSE_MAX_MS = 64, DOUBLINGS = 6 };
+enum { PAUSE_MAX_MS = 64, DOUBLINGS = 6, AT_ONCE_MAX = 8 };
 
 static void retry_pause(int attempt)
 {
@@ -17,6 +17,9 @@ bool retry_conflict(struct retry *r, const struct err *e)
 {
     if (!e || e->code != ERR_CONFLICT || r->attempts + 1 >= RETRY_ATTEMPTS_MAX)
         return false;
-    retry_pause(r->attempts++);
+    if (!r->at_once || r->attempts >= AT_ONCE_MAX)
+        retry_pause(r->attempts);
+    r->at_once = false;
+    r->attempts++;
     return true;
 }

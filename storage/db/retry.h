@@ -16,6 +16,7 @@ enum { RETRY_ATTEMPTS_MAX = 24 };
 
 struct retry {
     int attempts; /* that have failed; 0 again after progress */
+    bool at_once; /* the next pause may be left out: what the write lost to is known */
 };
 
 /* Is e a conflict, and may the caller try again? If so, sleeps for a random time that grows with

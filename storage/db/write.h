@@ -40,6 +40,9 @@ struct batch_table {
                         batch (upserts): the later one replaces the earlier, ... */
     void (*merge)(struct db_param *older,
                   const struct db_param *newer); /* ... or this merges them */
+    /* The newer row is for what the older one leaves: it fails if that does. NULL: there are none.
+     */
+    bool (*follows)(const struct db_param *older, const struct db_param *newer);
 };
 
 enum batch_order { BATCH_ROOMS, BATCH_EVENTS, BATCH_STATE, BATCH_STATE_ENDS, BATCH_OTHER };

@@ -1,4 +1,4 @@
-/* What a write is made of. Private to write.c and committer.c. */
+/* What a write is made of. Private to write.c, batch.c and committer.c. */
 #ifndef STORAGE_DB_WRITE_INTERNAL_H
 #define STORAGE_DB_WRITE_INTERNAL_H
 

@@ -102,11 +102,16 @@ SQL(rooms_head_sql,
 
 enum { HEAD_ID, HEAD_BUILT_ON, HEAD_VERSION, HEAD_COLUMNS = 7 };
 
+static bool head_follows(const struct db_param *older, const struct db_param *newer)
+{
+    return newer[HEAD_ID].i == older[HEAD_ID].i && newer[HEAD_BUILT_ON].i == older[HEAD_VERSION].i;
+}
+
 /* Two writes to one room in one batch: the later head is stored, the earlier base is checked. If
  * the later was not built on the earlier, the batch fails, and each is tried on its own. */
 static void merge_heads(struct db_param *older, const struct db_param *newer)
 {
-    if (newer[HEAD_BUILT_ON].i != older[HEAD_VERSION].i)
+    if (!head_follows(older, newer))
         older[HEAD_BUILT_ON].i = -1;
     memcpy(older + HEAD_VERSION, newer + HEAD_VERSION,
            (HEAD_COLUMNS - HEAD_VERSION) * sizeof *older);
@@ -119,6 +124,7 @@ static const struct batch_table rooms_head_rows = {
     .order = BATCH_ROOMS,
     .key_columns = 1,
     .merge = merge_heads,
+    .follows = head_follows,
 };
 
 void rooms_write_head(struct write *w, const struct room_head *h, int64_t built_on)
