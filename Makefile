@@ -62,7 +62,7 @@ PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
-.PHONY: help build deps run install test unit api olm clients interop nodes chaos fault neighbours soak fuzz fuzz-replay asan tsan bench \
+.PHONY: help build deps run install test unit api olm clients interop nodes chaos fault neighbours soak fuzz fuzz-replay asan tsan bench model \
         schema-objects format format-check compile_commands.json tidy lto coverage check layers words clean
 help: ## list the targets
 	@grep -hE '^[a-z_.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 24
@@ -206,6 +206,9 @@ BENCH_OBJ := $(patsubst %.c,$(BUILD)/obj/%.o,$(wildcard bench/*.c))
 $(BUILD)/concorde-bench: $(BENCH_OBJ) $(BUILD)/libconcorde.a
 	@echo "  LD $@"
 	@$(CC) $(ALL_CFLAGS) $(LDFLAGS) -o $@ $^ $(LDLIBS)
+
+model: ## check the models of the order protocol (tests/model/README.md)
+	@tests/model/run.sh
 
 bench: build $(BUILD)/concorde-bench ## measure (BENCH="send fed_in": only those)
 	@bench/run.sh $(BUILD)/concorde $(BUILD)/concorde-bench $(BENCH)
