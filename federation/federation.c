@@ -14,6 +14,7 @@
 #include "federation/peer/answers.h"
 #include "federation/peer/discovery.h"
 #include "federation/peer/pauses.h"
+#include "federation/room_tasks.h"
 #include "federation/rooms/guests.h"
 #include "federation/rooms/leave.h"
 #include "federation/rooms/resync.h"
@@ -66,32 +67,48 @@ static void start_receipts(struct federation *f)
     worker_add(f->receipts, (struct worker_key){0});
 }
 
-static void create_tasks(struct federation *f)
+static void on_room_slice_taken(void *of, int slice)
 {
-    static const struct task_kind resyncs = {"completing a room's state", resync_task};
-    static const struct task_kind leaves = {"sending a leave to other servers", leave_task};
-    static const struct task_kind early = {"processing events that arrived during a join",
-                                           inbound_take_early_again};
-    f->tasks = job_pool_create(f->node, "fed-tasks", TASK_THREADS);
-    f->resyncs = task_kind_create(f->tasks, &resyncs);
-    f->leaves = task_kind_create(f->tasks, &leaves);
-    f->early_again = task_kind_create(f->tasks, &early);
-    sender_on_return(f->sender, hurry_tasks, f->tasks);
+    struct federation *f = of;
+    room_tasks_look(f);
+    guest_watch_look(f->guest_watch);
 }
 
-static void start_tasks(struct federation *f)
+static void add_room_lease(struct federation *f)
 {
-    task_add(f->resyncs, 0, 0);
-    task_add(f->leaves, 0, 0);
-    worker_pool_start(f->tasks);
+    f->room_lease = leases_add(
+        f->node->storage->leases,
+        &(struct lease_job_settings){
+            .name = "fed_rooms", .slices = LEASE_SLICES, .of = f, .on_taken = on_room_slice_taken});
+}
+
+static void create_tasks(struct federation *f)
+{
+    struct lease_job *lease = f->room_lease;
+    const struct task_kind kinds[] = {
+        {"completing a room's state", resync_task, .lease = lease},
+        {"sending a leave to other servers", leave_task, .lease = lease},
+        {"looking for events that wait for their parents", inbound_find_task, .lease = lease},
+        {"processing events that arrived during a join", inbound_take_early_again},
+    };
+    f->task_kinds = mem_alloc(sizeof kinds);
+    memcpy(f->task_kinds, kinds, sizeof kinds);
+    f->tasks = job_pool_create(f->node, "fed-tasks", TASK_THREADS);
+    f->resyncs = task_kind_create(f->tasks, &f->task_kinds[0]);
+    f->leaves = task_kind_create(f->tasks, &f->task_kinds[1]);
+    f->old_gaps = task_kind_create(f->tasks, &f->task_kinds[2]);
+    f->early_again = task_kind_create(f->tasks, &f->task_kinds[3]);
+    sender_on_return(f->sender, hurry_tasks, f->tasks);
 }
 
 static void destroy_tasks(struct federation *f)
 {
     worker_kind_destroy(f->resyncs);
     worker_kind_destroy(f->leaves);
+    worker_kind_destroy(f->old_gaps);
     worker_kind_destroy(f->early_again);
     worker_pool_destroy(f->tasks);
+    free(f->task_kinds);
 }
 
 /* In the order of their dependencies. */
@@ -109,12 +126,13 @@ static const struct err *create_all(struct federation *f)
     f->device_watch = device_watch_create(s);
     f->joins = keyed_lock_create();
     f->early_pdus = early_pdus_create();
+    add_room_lease(f);
     create_tasks(f);
     f->late_receipts = late_receipts_create();
     f->receipts = worker_kind_create(
         s->storage->background,
         &(struct worker_settings){.name = "early receipts", .of = f, .run = retry_receipts});
-    f->guest_watch = guest_watch_create(s);
+    f->guest_watch = guest_watch_create(s, f->room_lease);
     return NULL;
 }
 
@@ -138,7 +156,8 @@ void federation_start(struct federation *f)
     device_watch_start(f->device_watch);
     sender_start(f->sender);
     start_receipts(f);
-    start_tasks(f);
+    room_tasks_look(f);
+    worker_pool_start(f->tasks);
     guest_watch_start(f->guest_watch);
 }
 

@@ -28,8 +28,10 @@ struct federation {
     struct helpers *key_askers; /* federation/helpers.h: for federation/users/remote_keys.h */
     struct helpers *judges;     /* for the signatures of many events; NULL: one processor */
     struct worker_pool *tasks;  /* federation/tasks.h: work that is retried until it is done */
-    struct worker_kind *resyncs, *leaves, *early_again; /* its kinds */
-    struct guest_watch *guest_watch;                    /* federation/rooms/guests.h */
+    struct worker_kind *resyncs, *leaves, *early_again, *old_gaps; /* its kinds */
+    struct task_kind *task_kinds;                                  /* what they are */
+    struct lease_job *room_lease;                                  /* federation/room_tasks.h */
+    struct guest_watch *guest_watch;                               /* federation/rooms/guests.h */
     struct keyed_lock *joins;            /* federation/keyed_lock.h: one join of a room at a time */
     struct late_receipts *late_receipts; /* federation/in/late_receipts.h: for events to come */
     struct worker_kind *receipts;        /* retries them */

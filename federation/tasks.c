@@ -3,6 +3,13 @@
 #include "base/log.h"
 #include "federation/peer/reply.h"
 
+static bool tasks_may_run(void *of, const struct worker_key *key, int64_t *ret_wait_ms)
+{
+    const struct task_kind *t = of;
+    return !t->lease || !key->number ||
+           lease_may_run(t->lease, lease_slice_of_id(key->number), ret_wait_ms);
+}
+
 static enum worker_outcome tasks_run(void *of, void *thread, struct worker_item *item)
 {
     const struct task_kind *t = of;
@@ -26,6 +33,7 @@ struct worker_kind *task_kind_create(struct worker_pool *p, const struct task_ki
     return worker_kind_create(p, &(struct worker_settings){.name = t->what,
                                                            .of = (void *)t,
                                                            .run = tasks_run,
+                                                           .may_run = tasks_may_run,
                                                            .backoff = tasks_backoff,
                                                            .at_once_max = t->at_once_max});
 }

@@ -1,7 +1,7 @@
 #include "server/node.h"
 
 #include "base/worker/worker.h"
-#include "federation/federation.h"
+#include "federation/room_tasks.h"
 #include "rooms/read/search_index.h"
 #include "server/cli/data_dir.h"
 #include "server/node_parts.h"
@@ -154,6 +154,7 @@ static void on_members(void *of)
     struct node *s = of;
     leases_look(s->storage->leases);
     typing_share(s->users->typing);
+    room_tasks_look(s->federation);
 }
 
 static const struct err *follow_log(struct running_node *n)
@@ -161,6 +162,8 @@ static const struct err *follow_log(struct running_node *n)
     n->channels[0] = (struct follower_channel){"concorde_lease", on_lease, n->storage.leases};
     n->channels[1] =
         (struct follower_channel){NODE_RATES_CHANNEL, node_rates_on_notify, n->server.rates};
+    n->channels[2] =
+        (struct follower_channel){ROOM_TASKS_CHANNEL, room_tasks_on_notify, n->node.federation};
     const struct follower_settings settings = {.uri = n->uri,
                                                .view = committer_view(n->storage.committer),
                                                .on_members = on_members,

@@ -25,7 +25,7 @@ enum node_kind {
     NODE_COMMAND
 };
 
-enum { NODE_CHANNELS = 2 };
+enum { NODE_CHANNELS = 3 };
 
 struct running_node {
     struct node node; /* of these: */

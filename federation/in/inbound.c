@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "federation/keyed_lock.h"
+#include "federation/room_tasks.h"
 #include "storage/db/feed.h"
 #include "storage/servers/inbound.h"
 
@@ -35,14 +36,16 @@ struct inbound *inbound_create(struct node *node)
     return in;
 }
 
-/* Resumes events that waited for their parents when the server stopped. */
-static const struct err *resume(struct inbound *in, struct job *job)
+const struct err *inbound_find_task(struct job *job, int64_t unused_a, int64_t unused_b,
+                                    bool *ret_done)
 {
     const struct inbound_backlog *backlogs;
     size_t n;
     TRY(inbound_backlogs(job_tx(job), BACKLOGS_MAX, &backlogs, &n));
     for (size_t i = 0; i < n; i++)
-        room_work_add(in->gaps, backlogs[i].room, backlogs[i].origin);
+        if (room_tasks_are_ours(job->federation, backlogs[i].room))
+            room_work_add(job->federation->inbound->gaps, backlogs[i].room, backlogs[i].origin);
+    *ret_done = true;
     return NULL;
 }
 
@@ -50,13 +53,6 @@ void inbound_start(struct inbound *in)
 {
     in->receivers = helpers_create(in->node, "rooms of a transaction", RECEIVERS);
     in->fetchers = helpers_create(in->node, "fetching events", FETCHERS);
-    arena_auto struct arena *a = arena_create();
-    struct job job;
-    job_init(&job, in->node, a);
-    const struct err *e = resume(in, &job);
-    if (e)
-        log_err(LOG_WARN, "looking for events that wait for their parents", e);
-    job_finish(&job);
     room_work_start(in->gaps);
 }
 

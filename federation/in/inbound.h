@@ -13,12 +13,17 @@ struct change;
 
 struct inbound;
 struct inbound *inbound_create(struct node *node);
-void inbound_start(struct inbound *in); /* resumes what was kept before a restart */
+void inbound_start(struct inbound *in);
 void inbound_stop(struct inbound *in);
 void inbound_destroy(struct inbound *in);
 void inbound_on_changes(void *inbound, const struct change *changes,
                         size_t n); /* a listener (storage/db/feed.h) */
 void inbound_add_metrics(struct inbound *in, struct buf *out);
+
+/* The task (federation/tasks.h) that resumes what waits for its parents in rooms of this node's
+ * slices, as when the node that kept it has died. */
+const struct err *inbound_find_task(struct job *job, int64_t unused_a, int64_t unused_b,
+                                    bool *ret_done);
 
 /* Call when a join of the room has ended: processes the PDUs that arrived during it
  * (federation/in/early_pdus.h). */

@@ -3,8 +3,8 @@
 #include "base/mem.h"
 #include "federation/federation.h"
 #include "federation/peer/candidates.h"
+#include "federation/room_tasks.h"
 #include "federation/routes/hierarchy.h"
-#include "federation/tasks.h"
 #include "federation/users/hierarchy_ask.h"
 #include "matrix/id.h"
 #include "rooms/accept/remote_join.h"
@@ -58,6 +58,7 @@ const struct err *federation_join_as_guest(struct job *job, const char *room_id,
 
 struct guest_watch {
     struct node *node;
+    struct task_kind kind;
     struct worker_kind *work;
 };
 
@@ -80,7 +81,8 @@ static const struct err *look_at_all(struct job *job)
     size_t n;
     TRY(members_rooms_with_guests(job_tx(job), &rooms, &n));
     for (size_t i = 0; i < n; i++)
-        watch_room(job->federation->guest_watch, rooms[i]);
+        if (room_tasks_are_ours(job->federation, rooms[i]))
+            watch_room(job->federation->guest_watch, rooms[i]);
     return NULL;
 }
 
@@ -103,22 +105,27 @@ void guest_watch_on_changes(void *ctx, const struct change *changes, size_t n)
 {
     struct guest_watch *g = ctx;
     for (size_t i = 0; i < n; i++)
-        if (may_revoke(g, &changes[i]))
+        if (may_revoke(g, &changes[i]) && room_tasks_are_ours(g->node->federation, changes[i].room))
             watch_room(g, changes[i].room);
 }
 
-struct guest_watch *guest_watch_create(struct node *node)
+struct guest_watch *guest_watch_create(struct node *node, struct lease_job *lease)
 {
-    static const struct task_kind kind = {"removing guests", guests_task, .at_once_max = 1};
     struct guest_watch *g = mem_zalloc(sizeof *g);
     g->node = node;
-    g->work = task_kind_create(node->storage->background, &kind);
+    g->kind = (struct task_kind){"removing guests", guests_task, .at_once_max = 1, .lease = lease};
+    g->work = task_kind_create(node->storage->background, &g->kind);
     return g;
+}
+
+void guest_watch_look(struct guest_watch *g)
+{
+    task_add(g->work, 0, 0);
 }
 
 void guest_watch_start(struct guest_watch *g)
 {
-    task_add(g->work, 0, 0);
+    guest_watch_look(g);
     worker_kind_start(g->work);
 }
 

@@ -17,7 +17,10 @@ const struct err *federation_join_as_guest(struct job *job, const char *room_id,
 /* Follows the log for changes from other servers; those of our own users are handled with their
  * request. */
 struct guest_watch;
-struct guest_watch *guest_watch_create(struct node *node);
+struct lease_job;
+struct guest_watch *guest_watch_create(struct node *node, struct lease_job *lease); /* of rooms */
+/* Looks at all rooms with guests whose slices this node holds. Must not block. */
+void guest_watch_look(struct guest_watch *g);
 void guest_watch_start(struct guest_watch *g);
 void guest_watch_stop(struct guest_watch *g);    /* NULL-safe */
 void guest_watch_destroy(struct guest_watch *g); /* NULL-safe */

@@ -6,6 +6,7 @@
 #include "base/clock.h"
 #include "federation/federation.h"
 #include "federation/peer/candidates.h"
+#include "federation/room_tasks.h"
 #include "federation/rooms/handshake.h"
 #include "rooms/accept/remote_join.h"
 #include "rooms/room_cache.h"
@@ -204,7 +205,7 @@ static const struct err *leave_send_task(struct job *job, int64_t room_id, int64
 
 static void leave_send_later(struct federation *f, int64_t room, int64_t user)
 {
-    task_add(f->leaves, room, user);
+    room_tasks_add(f, ROOM_TASK_LEAVE, room, user);
 }
 
 static const struct err *leave_find_interrupted(struct job *job)
@@ -213,7 +214,8 @@ static const struct err *leave_find_interrupted(struct job *job)
     size_t n;
     TRY(pending_leaves_list(job_tx(job), &leaves, &n));
     for (size_t i = 0; i < n; i++)
-        leave_send_later(job->federation, leaves[i].room, leaves[i].user);
+        if (room_tasks_are_ours(job->federation, leaves[i].room))
+            task_add(job->federation->leaves, leaves[i].room, leaves[i].user);
     return NULL;
 }
 

@@ -3,6 +3,7 @@
 #include "base/log.h"
 #include "federation/peer/path.h"
 #include "federation/peer/reply_file.h"
+#include "federation/room_tasks.h"
 #include "federation/rooms/state_reply.h"
 #include "rooms/accept/resync.h"
 #include "rooms/room_cache.h"
@@ -88,7 +89,8 @@ static const struct err *resync_find_interrupted(struct job *job)
     size_t n;
     TRY(rooms_partial_list(job_tx(job), &rooms, &n));
     for (size_t i = 0; i < n; i++)
-        resync_room_later(job->federation, rooms[i].room);
+        if (room_tasks_are_ours(job->federation, rooms[i].room))
+            task_add(job->federation->resyncs, rooms[i].room, 0);
     return NULL;
 }
 
@@ -100,5 +102,5 @@ const struct err *resync_task(struct job *job, int64_t room, int64_t unused, boo
 
 void resync_room_later(struct federation *f, int64_t room)
 {
-    task_add(f->resyncs, room, 0);
+    room_tasks_add(f, ROOM_TASK_RESYNC, room, 0);
 }

@@ -9,8 +9,8 @@ from client import Client
 from cluster import Cluster
 from federation import authority, federation_settings
 from link import Link
-from remote import Remote
-from sending import SEND, Gate, enter, got, wait_for_event
+from remote import FED, Remote
+from sending import Gate, enter, got, wait_for_event
 from waiting import eventually
 
 
@@ -132,3 +132,17 @@ def test_a_node_that_comes_back_takes_its_part(cluster, remotes):
     for r in remotes:
         wait_for_event(r, sent[-1])
         assert [i for i in got(r) if i in sent] == sent
+
+
+@pytest.mark.parametrize("dies", [0, 1])
+def test_a_leave_is_sent_by_another_node(cluster, remotes, dies):
+    """The node that noted it dies, and it may have been the one that would send it."""
+    alice, remote = Writer(cluster).register("alice"), remotes[0]
+    carol = remote.user("carol")
+    room = remote.create_room(carol, join_rule="invite")
+    remote.invite(room, carol, alice.user_id)
+    remote.link.cut()
+    alice.on(cluster.nodes[dies]).leave(room.id)
+    cluster.nodes[dies].kill()
+    remote.link.heal()
+    eventually(lambda: remote.seen("PUT", f"{FED}/v2/send_leave/"), 60)

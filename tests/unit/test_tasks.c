@@ -205,9 +205,34 @@ static void test_sources_alternate(void **state)
     keyed_lock_destroy(locks);
 }
 
+static const struct err *done_at_once(struct job *job, int64_t a, int64_t b, bool *ret_done)
+{
+    atomic_fetch_add(a ? &tries : &done, 1);
+    *ret_done = true;
+    return NULL;
+}
+
+/* The lease is not held: only the task 0, 0 is done. */
+static void test_tasks_of_another_node_wait(void **state)
+{
+    struct leases *leases = leases_create(&node);
+    struct task_kind of_rooms = {"a test", done_at_once};
+    of_rooms.lease =
+        leases_add(leases, &(struct lease_job_settings){.name = "rooms", .slices = LEASE_SLICES});
+    start(1, &of_rooms);
+    task_add(kind, 7, 8);
+    task_add(kind, 0, 0);
+    wait_until(&done, 1);
+    wait_some_rounds();
+    assert_int_equal(atomic_load(&tries), 0);
+    end();
+    leases_destroy(leases);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_tasks_of_another_node_wait),
         cmocka_unit_test(test_tried_again_until_done),
         cmocka_unit_test(test_several_at_once_but_each_alone),
         cmocka_unit_test(test_one_at_once),
