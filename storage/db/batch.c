@@ -174,9 +174,10 @@ static bool followed_by(const struct followed *f, const struct write *w)
     return false;
 }
 
-struct write *followed_cut(struct followed *f, struct write *list, struct write **ret_followers)
+size_t followed_cut(struct followed *f, struct write **list, struct write **ret_followers)
 {
-    struct write *kept = list, **at = &kept, **last = ret_followers;
+    struct write **at = list, **last = ret_followers;
+    size_t n = 0;
     while (f->table && *at) {
         struct write *w = *at;
         if (!followed_by(f, w)) {
@@ -187,7 +188,8 @@ struct write *followed_cut(struct followed *f, struct write *list, struct write 
         *at = w->next;
         *last = w;
         last = &w->next;
+        n++;
     }
     *last = NULL;
-    return kept;
+    return n;
 }

@@ -48,8 +48,8 @@ struct followed {
 };
 void followed_note(const struct write *w, struct followed *ret);
 /* After the write has failed: cuts those that were built on it, directly or not, out of the list,
- * since asking the database about each would take as many transactions. Returns the others. */
-struct write *followed_cut(struct followed *f, struct write *list, struct write **ret_followers);
+ * since asking the database about each would take as many transactions. Returns how many. */
+size_t followed_cut(struct followed *f, struct write **list, struct write **ret_followers);
 
 /* Turns positions into "back from the head" and rows into columns. Call once, after all rows. */
 void batch_encode(struct batch *b, int64_t changes_n);

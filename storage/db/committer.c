@@ -568,7 +568,7 @@ static void commit_each(struct committer *c, struct write *writes)
         followed_note(w, &followed);
         if (!commit(c, w))
             continue;
-        next = followed_cut(&followed, next, &followers);
+        c->failures += (int64_t)followed_cut(&followed, &next, &followers);
         finish_all(followers, err(ERR_CONFLICT, "The write was built on one that failed"));
     }
 }

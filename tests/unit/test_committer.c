@@ -432,16 +432,22 @@ static void heads_built_on_failed_ones_fail(void **state)
     struct scope s;
     scope_init(&s, &node);
     int64_t room = make_room(&s.job);
+    int64_t failed = committer_counted(node.storage->committer, "concorde_writes_failed_total");
     struct write *bad = new_head(&s.job, room, 1, 2), *on_bad = new_head(&s.job, room, 2, 3),
-                 *good = new_note(&s.job, fresh_id());
+                 *good = new_note(&s.job, fresh_id()), *on_both = new_head(&s.job, room, 3, 4);
     write_statement(bad, &expect_sql, P(INT(-1)));
     write_enqueue(&s.job, bad);
     write_enqueue(&s.job, on_bad);
     write_enqueue(&s.job, good);
+    write_enqueue(&s.job, on_both);
     assert_non_null(write_wait(&s.job, bad, NULL));
     const struct err *e = write_wait(&s.job, on_bad, NULL);
     assert_true(e && e->code == ERR_CONFLICT);
+    e = write_wait(&s.job, on_both, NULL);
+    assert_true(e && e->code == ERR_CONFLICT);
     NO_ERR(write_wait(&s.job, good, NULL));
+    assert_int_equal(committer_counted(node.storage->committer, "concorde_writes_failed_total"),
+                     failed + 3);
     check_version(&s.job, room, 1);
     scope_finish(&s);
 }
