@@ -525,21 +525,32 @@ void draft_head(const struct draft *d, struct room_head *ret)
     };
 }
 
+static struct change_head draft_peek_head(const struct draft *d)
+{
+    return (struct change_head){.version = d->version,
+                                .depth = d->depth,
+                                .notify_total = d->notify_total,
+                                .highlight_total = d->highlight_total,
+                                .extremities = d->extremities,
+                                .extremities_n = d->extremities_n};
+}
+
 const struct change_head *draft_change_head(const struct draft *d)
 {
-    struct change_head *h = arena_alloc(d->job->arena, sizeof *h);
-    *h = (struct change_head){.version = d->version,
-                              .depth = d->depth,
-                              .notify_total = d->notify_total,
-                              .highlight_total = d->highlight_total,
-                              .extremities = d->extremities,
-                              .extremities_n = d->extremities_n};
+    struct arena *a = d->job->arena;
+    struct change_head *h = arena_alloc(a, sizeof *h);
+    const char **copy = arena_alloc_array(a, d->extremities_n + 1, sizeof *copy);
+    for (size_t i = 0; i < d->extremities_n; i++) /* they may be the room's, which replaces them */
+        copy[i] = arena_strdup(a, d->extremities[i]);
+    *h = draft_peek_head(d);
+    h->extremities = copy;
     return h;
 }
 
 void draft_apply_head(const struct draft *d)
 {
-    room_set_head_locked(d->room, draft_change_head(d));
+    const struct change_head head = draft_peek_head(d);
+    room_set_head_locked(d->room, &head);
 }
 
 /* The oldest first, so that the newest of a key counts. */
