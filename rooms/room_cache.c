@@ -262,41 +262,55 @@ static void apply_state_locked(struct room_cache *c, struct room *r, const struc
     ahead_settle_locked(r, e);
 }
 
-/* Another node has written to the room: its events are what the next one here builds on. Writes
- * that are queued built on another head and will fail. What messages made of the room is the head
- * alone, which is replaced; if others are queued, the room is reloaded. *ret_resets: so it is. */
-static void apply_foreign_locked(struct room *r, const struct change *change, bool *ret_resets)
+/* Is a write of this node under way, which builds on what another node has replaced, and reads the
+ * room without the lock, or has made more of it than a head? It will fail, and what it has made
+ * must not be built on: so the room is left as it is, and reloaded for others. Writes of messages
+ * that are queued fail, too, but all that they made of the room is the head, which is replaced. */
+static bool is_overtaken_locked(const struct room *r, const struct change *change)
+{
+    return change->local.is_foreign && (r->busy || r->state_done < r->state_queued);
+}
+
+/* Another node has written to the room: its events are what the next one here builds on. */
+static void apply_foreign_locked(struct room *r, const struct change_head *head)
 {
     room_note_off_timeline(r); /* it may have moved events, too */
-    *ret_resets |= atomic_load(&r->waiting) > 0 && (r->busy || r->state_done < r->state_queued);
-    if (!change->local.head)
+    if (!head)
         return;
-    room_set_head_locked(r, change->local.head);
+    room_set_head_locked(r, head);
     r->foreign_heads++;
     r->foreign_ms = mono_unmoved_ms();
+}
+
+static void apply_event_locked(struct room_cache *c, struct room *r, const struct change *change)
+{
+    const struct event *redacted = change->local.redacted_event;
+    if (redacted && redacted->state_key)
+        apply_redaction_locked(r, change);
+    if (change_state_event(change))
+        apply_state_locked(c, r, change);
+    if (change->kind == CHANGE_EVENT && change->event.follows_gap && r->gap < change->position)
+        r->gap = change->position;
+    if (change->local.is_foreign)
+        apply_foreign_locked(r, change->local.head);
 }
 
 static void apply_event(struct room_cache *c, const struct change *change)
 {
     const struct event *redacted = change->local.redacted_event;
-    bool redacts_state = redacted && redacted->state_key;
-    bool changes_state = change_state_event(change) != NULL;
-    bool follows_gap = change->kind == CHANGE_EVENT && change->event.follows_gap;
-    bool resets_room = change->local.resets_room, is_foreign = change->local.is_foreign;
-    if (!changes_state && !redacts_state && !resets_room && !follows_gap && !is_foreign)
+    bool changes_room = (redacted && redacted->state_key) || change_state_event(change) ||
+                        (change->kind == CHANGE_EVENT && change->event.follows_gap);
+    bool resets_room = change->local.resets_room;
+    if (!changes_room && !resets_room && !change->local.is_foreign)
         return;
     struct room *r = room_take_cached(c, change->room);
     if (!r)
         return;
     lock_take(&r->lock);
-    if (redacts_state)
-        apply_redaction_locked(r, change);
-    if (changes_state)
-        apply_state_locked(c, r, change);
-    if (follows_gap && r->gap < change->position)
-        r->gap = change->position;
-    if (is_foreign)
-        apply_foreign_locked(r, change, &resets_room);
+    if (is_overtaken_locked(r, change))
+        resets_room = true;
+    else
+        apply_event_locked(c, r, change);
     lock_release(&r->lock);
     if (resets_room)
         room_cache_forget(c, r);
