@@ -38,7 +38,7 @@ static const struct {
     [LISTENER_ACCOUNT_CACHE] = {account_cache_on_changes},
     [LISTENER_TYPING] = {typing_on_changes},
     [LISTENER_UNREAD] = {unread_cache_on_changes},
-    [LISTENER_PRESENCE] = {presence_on_changes},
+    [LISTENER_PRESENCE] = {presence_on_changes, presence_on_settled},
     [LISTENER_SEARCH] = {search_indexer_on_changes, search_indexer_on_settled},
     /* The servers of a room are found in the room as it is after the changes. */
     [LISTENER_SENDER] = {sender_on_changes, .after = AFTER(ROOMS)},

@@ -23,6 +23,8 @@ void presence_destroy(struct presence_table *p);
 void presence_on_changes(void *presence, const struct change *changes,
                          size_t n); /* a listener (storage/db/feed.h) */
 
+void presence_on_settled(void *presence); /* wakes readers for what other nodes wrote */
+
 struct presence_who {
     int64_t user, device; /* devices.id */
     const char *user_id;

@@ -26,6 +26,24 @@ enum presence_state presence_state_now(const struct presence_entry *e, int64_t n
     return highest;
 }
 
+enum presence_state presence_state_own(const struct presence_entry *e, int64_t now)
+{
+    enum presence_state highest = PRESENCE_OFFLINE;
+    for (size_t i = 0; i < e->states_n; i++)
+        if (e->states[i].is_own && now < e->states[i].until && e->states[i].state > highest)
+            highest = e->states[i].state;
+    return highest;
+}
+
+enum presence_state presence_state_known(const struct presence_table *p,
+                                         const struct presence_entry *e, int64_t now)
+{
+    if (!e->is_foreign && !presence_has_others(p))
+        return presence_state_now(e, now);
+    enum presence_state own = presence_state_own(e, now);
+    return own > e->shown.state ? own : e->shown.state;
+}
+
 void presence_add_content(const struct presence_row *r, struct buf *out)
 {
     int64_t ago = now_ms() - r->last_active_ts;
@@ -53,19 +71,28 @@ void presence_add_event(const struct presence_row *r, struct buf *out)
 const struct err *presence_get(struct job *job, int64_t user, struct presence_row *ret)
 {
     struct presence_table *p = job->users->presence;
-    bool found;
+    bool found = false, is_foreign = false;
+    struct presence_row row;
     {
         LOCKED(&p->lock);
         struct presence_entry *e = map_get_int(&p->entries, user);
         if (e) {
+            found = true;
+            is_foreign = e->is_foreign;
             *ret = e->shown;
-            ret->state = presence_state_now(e, mono_ms());
+            ret->state = presence_state_known(p, e, mono_ms());
             ret->last_active_ts = e->last_active_ts;
             ret->status_msg = arena_strdup(job->arena, e->shown.status_msg);
-            return NULL;
         }
     }
-    return presence_find(job_tx(job), user, &found, ret);
+    if (!found)
+        return presence_find(job_tx(job), user, &found, ret);
+    if (!is_foreign)
+        return NULL;
+    TRY(presence_find(job_tx(job), user, &found, &row)); /* the other node renews it there */
+    if (found && row.last_active_ts > ret->last_active_ts)
+        ret->last_active_ts = row.last_active_ts;
+    return NULL;
 }
 
 void presence_list_updates(struct job *job, int64_t since, int64_t until,

@@ -223,7 +223,10 @@ static void session_follow_apply_locked(struct session_table *t, const struct ch
             wake_user_locked(t, c->user, c->room, c->position);
         return;
     case CHANGE_DEVICE_KEYS:
-        return; /* sent with the next change */
+        return;           /* sent with the next change */
+    case CHANGE_PRESENCE: /* users/presence.c wakes the rooms, each once for many users */
+        wake_user_locked(t, c->user, c->room, c->position);
+        return;
     case CHANGE_TYPING:
         if (!c->typing.is_repeated)
             wake_room_locked(t, c->room, c->position, AT_ONCE);

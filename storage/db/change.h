@@ -92,6 +92,17 @@ struct change_typing {
     bool is_repeated; /* they type on: the list of the room's typing users stays as it is */
 };
 
+/* Not in the ring. local.audience: the rooms in which it is sent. */
+struct change_presence {
+    const char *user_id, *status_msg;
+    int64_t state, last_active_ts; /* storage/users/presence.h */
+    int64_t until_ms;              /* now_ms() until which it is known to be that */
+    /* The device whose state this is about, 0: that of another server's user; is_ended: none, they
+     * have ended. */
+    int64_t device, device_state;
+    bool is_ended;
+};
+
 /* How the counters of one user differ from those of the room at an event. */
 struct push_action {
     int64_t user;
@@ -120,8 +131,8 @@ struct change_local {
     /* EVENT, a redaction: its target in redacted form. To be read at redacts_position, where it
      * has replaced the original. */
     const struct event *redacted_event;
-    /* DEVICE_LIST, PROFILE: rooms whose members are sent it (session_fill_audience). Those that
-     * the user has joined, which may be others by the time the log is read. */
+    /* DEVICE_LIST, PRESENCE, PROFILE: rooms whose members are sent it (session_fill_audience).
+     * Those that the user has joined, which may be others by the time the log is read. */
     const int64_t *audience;
     size_t audience_n;
     /* EVENT, STATE, the last of a write of the room: the head after it. In rooms, where it may be a
@@ -153,6 +164,7 @@ struct change {
         struct change_account account;
         struct change_to_server to_server;
         struct change_typing typing;
+        struct change_presence presence;
     };
     struct change_local local;
 };

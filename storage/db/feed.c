@@ -155,6 +155,8 @@ static void feed_remember(struct feed *f, const struct change *c)
         e->change.receipt.json.p = memcpy(e->owned + text_n, c->receipt.json.p, json_n);
     if (event)
         event_ref(event);
+    if (c->kind == CHANGE_PRESENCE)
+        e->change.presence = (struct change_presence){0};
     e->change.local.actions = NULL;
     e->change.local.redacted_event = NULL;
     e->change.local.head = NULL;

@@ -55,6 +55,14 @@ static const struct field {
     FIELD(TEXT, OF(ACCOUNT), "user_id", account.user_id),
     FIELD(BOOL, OF(ACCOUNT), "is_erasure", account.is_erasure),
     FIELD(TEXT, OF(TO_SERVER), "device", to_server.server),
+    FIELD(TEXT, OF(PRESENCE), "user_id", presence.user_id),
+    FIELD(TEXT, OF(PRESENCE), "status_msg", presence.status_msg),
+    FIELD(INT64, OF(PRESENCE), "state", presence.state),
+    FIELD(INT64, OF(PRESENCE), "last_active", presence.last_active_ts),
+    FIELD(INT64, OF(PRESENCE), "until", presence.until_ms),
+    FIELD(INT64, OF(PRESENCE), "device_id", presence.device),
+    FIELD(INT64, OF(PRESENCE), "device_state", presence.device_state),
+    FIELD(BOOL, OF(PRESENCE), "is_ended", presence.is_ended),
     FIELD(TEXT, OF(TYPING), "user_id", typing.user_id),
     FIELD(INT64, OF(TYPING), "until", typing.until_ms),
     FIELD(BOOL, OF(TYPING), "is_repeated", typing.is_repeated),
@@ -330,6 +338,8 @@ static bool change_is_whole(const struct change *c)
         return c->account.user_id || !c->account.is_erasure;
     case CHANGE_TO_SERVER:
         return c->to_server.server;
+    case CHANGE_PRESENCE:
+        return c->presence.user_id;
     case CHANGE_TYPING:
         return c->typing.user_id;
     default:

@@ -1,9 +1,13 @@
 """What nothing stores, or not at once: it is the same on all nodes."""
 
+import itertools
+
 import pytest
 
 from client import Client, q
 from waiting import eventually
+
+numbers = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -106,3 +110,79 @@ class TestTyping:
         assert eventually(lambda: typing(alice[0].sync(), room) == [bob.user_id])
         put(bob[0], room, False)
         assert alice.sync_until(1, lambda r: typing(r, room) == [])
+
+
+def presence(reply, user):
+    found = [e["content"] for e in reply.get("presence", {}).get("events", []) if e["sender"] == user.user_id]
+    return found[-1]["presence"] if found else None
+
+
+def state(client, user):
+    return client.get(f"/presence/{q(user.user_id)}/status")["presence"]
+
+
+def put_presence(client, state, **body):
+    return client.put(f"/presence/{q(client.user_id)}/status", {"presence": state, **body})
+
+
+def is_renewed(cluster, user):
+    """For longer than the next step of the test."""
+    return cluster.postgres.sql(
+        f"""SELECT p.valid_until > extract(epoch FROM now()) * 1000 + {cluster.moved_ms + 26000}
+        FROM presence p JOIN users u ON u.id = p.user WHERE u.user_id = '{user.user_id}'""", cluster.database) == "t"
+
+
+class TestPresence:
+    @pytest.fixture
+    def people(self, cluster):
+        n = next(numbers)
+        alice, bob = Pair(cluster, f"alice{n}"), Pair(cluster, f"bob{n}")
+        bob[1].join(alice[0].create_room(preset="public_chat"))
+        return alice, bob
+
+    def test_each_node_knows_what_is_set(self, people):
+        alice, bob = people
+        alice.sync(0)
+        put_presence(bob[1], "unavailable", status_msg="at lunch")
+        assert alice.sync_until(0, lambda r: presence(r, bob) == "unavailable")
+        assert presence(alice.sync(1), bob) is None  # it has read that
+        assert [state(client, bob) for client in alice.both] == ["unavailable"] * 2
+        put_presence(bob[0], "online")
+        assert alice.sync_until(1, lambda r: presence(r, bob) == "online")
+        assert presence(alice[0].sync(), bob) == presence(alice[1].sync(), bob) == "online"
+
+    @pytest.mark.parametrize("busy", [0, 1])
+    def test_active_on_one_and_idle_on_the_other(self, cluster, people, busy):
+        """Whichever node ends the states of users."""
+        alice, bob = people
+        bob[1 - busy].sync()
+        assert alice.sync_until(0, lambda r: presence(r, bob) == "online")
+        for _ in range(6):
+            cluster.advance(25)
+            bob[busy].sync()
+            assert eventually(lambda: is_renewed(cluster, bob))
+            for i in range(2):
+                assert presence(alice.sync(i), bob) in (None, "online")
+                assert state(alice[i], bob) == "online"
+        cluster.advance(120)
+        assert alice.sync_until(busy, lambda r: presence(r, bob) == "offline")
+
+    def test_users_of_a_killed_node_go_offline(self, cluster, people):
+        alice, bob = people
+        alice.sync(1)
+        bob[0].sync()
+        assert alice.sync_until(1, lambda r: presence(r, bob) == "online")
+        cluster.nodes[0].kill()
+        try:
+            assert state(alice[1], bob) == "online"
+            cluster.advance(120)
+            assert alice[1].sync_until(lambda r: presence(r, bob) == "offline", seconds=40)
+        finally:
+            cluster.nodes[0].start()
+
+    def test_a_node_that_comes_knows_who_is_there(self, cluster, people):
+        alice, bob = people
+        cluster.nodes[0].stop()
+        put_presence(bob[1], "online")
+        cluster.nodes[0].start()
+        assert eventually(lambda: presence(alice[0].sync(set_presence="offline"), bob) == "online")

@@ -191,6 +191,7 @@ static const struct part {
     PART(ACCOUNT_DATA, account_data, 0),
     PART(TO_DEVICE, device, 1),
     PART(DEVICE_LIST, device_list, 1),
+    PART(PRESENCE, presence, 2),
     PART(PRESENCE, local, 6), /* as of any kind */
     PART(PROFILE, room, 0),
     PART(PROFILE, user, 0),
@@ -229,6 +230,7 @@ static void fill_without_padding(const struct part *p, struct change *ret)
         __builtin_clear_padding(&ret->typing);
         break;
     case CHANGE_PRESENCE:
+        __builtin_clear_padding(&ret->presence);
         __builtin_clear_padding(&ret->local);
         break;
     default:
@@ -247,6 +249,8 @@ static void check_part(const struct part *p, const struct event *event)
         struct change c = {.kind = p->kind}, back;
         if (!((unsigned char *)&used)[at])
             continue;
+        if (p->kind == CHANGE_PRESENCE)
+            c.presence.user_id = "x";
         if (p->pointers && p->kind != CHANGE_PRESENCE)
             *(const void **)((char *)&c + p->at) =
                 p->kind == CHANGE_EVENT || p->kind == CHANGE_STATE ? (const void *)event : "x";
