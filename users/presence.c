@@ -7,7 +7,6 @@
 #include "base/worker/worker.h"
 #include "matrix/id.h"
 #include "rooms/room_cache.h"
-#include "storage/db/committer.h"
 #include "storage/db/intern.h"
 #include "storage/nodes/lease.h"
 
@@ -23,12 +22,6 @@ enum {
     RENEW_MS = KEEP_MS / 2,     /* rows of active users, while other nodes live */
     RENEW_MAX = 2048            /* of them in one statement */
 };
-
-bool presence_has_others(const struct presence_table *p)
-{
-    struct committer *c = p->node->storage->committer;
-    return c && committer_view(c)->has_others;
-}
 
 /* ---- entries ---- */
 

@@ -2,6 +2,7 @@
 #include "users/users.h"
 
 #include "base/clock.h"
+#include "storage/db/committer.h"
 
 enum { ACTIVE_MS = 60 * 1000 }; /* currently_active */
 
@@ -24,6 +25,12 @@ enum presence_state presence_state_now(const struct presence_entry *e, int64_t n
         if (now < e->states[i].until && e->states[i].state > highest)
             highest = e->states[i].state;
     return highest;
+}
+
+bool presence_has_others(const struct presence_table *p)
+{
+    struct committer *c = p->node->storage->committer;
+    return c && committer_view(c)->has_others;
 }
 
 enum presence_state presence_state_own(const struct presence_entry *e, int64_t now)

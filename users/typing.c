@@ -197,7 +197,7 @@ static void typing_apply_locked(struct typing *t, const struct change *c, bool *
         who->is_own = !c->local.is_foreign;
         *ret_notify = typing_must_notify_locked(who, is_new);
     }
-    if (until && !types)
+    if (until && until <= now_ms())
         typing_move_locked(t, r, BY_SERIAL, until);
     if (changed || !r->order[BY_POSITION].at)
         typing_move_locked(t, r, BY_POSITION, c->position);
@@ -305,19 +305,21 @@ void typing_share(struct typing *t)
 
 /* ---- reading ---- */
 
-bool typing_has_changed(struct typing *t, int64_t room, const struct typing_seen *seen,
-                        int64_t until)
+static bool typing_is_between(int64_t at, int64_t seen, int64_t until)
+{
+    return at > seen && at <= until;
+}
+
+bool typing_has_changed(struct typing *t, int64_t room, const struct typing_place *seen,
+                        const struct typing_place *until)
 {
     LOCKED(&t->lock);
     const struct typing_room *r = map_get_int(&t->rooms, room);
-    if (!r)
-        return false;
-    int64_t position = r->order[BY_POSITION].at;
-    return r->order[BY_SERIAL].at > seen->serial ||
-           (position > seen->position && position <= until);
+    return r && (typing_is_between(r->order[BY_SERIAL].at, seen->serial, until->serial) ||
+                 typing_is_between(r->order[BY_POSITION].at, seen->position, until->position));
 }
 
-size_t typing_changed_since(struct typing *t, const struct typing_seen *seen, int64_t *ret_rooms,
+size_t typing_changed_since(struct typing *t, const struct typing_place *seen, int64_t *ret_rooms,
                             size_t max)
 {
     LOCKED(&t->lock);
@@ -374,7 +376,7 @@ struct ended {
 static void typing_end_locked(struct typing *t, struct typing_room *r, struct typer *who)
 {
     int64_t serial = r->order[BY_SERIAL].at;
-    if (!who->is_shared || who->until_ms <= t->serial)
+    if (!who->is_shared || who->until_ms <= t->serial || who->until_ms > now_ms())
         serial = typing_next_serial_locked(t);
     else if (who->until_ms > serial)
         serial = who->until_ms;

@@ -46,14 +46,14 @@ int64_t typing_serial(struct typing *t); /* of a reader who reads now */
  * whose clock may be a little ahead. */
 int64_t typing_serial_after(struct typing *t, int64_t seen);
 
-struct typing_seen {
+struct typing_place {
     int64_t position, serial;
 };
-/* until: the position up to which the reader reads now. */
-bool typing_has_changed(struct typing *t, int64_t room, const struct typing_seen *seen,
-                        int64_t until);
+/* until: up to where the reader reads now; a later change is for the next time. */
+bool typing_has_changed(struct typing *t, int64_t room, const struct typing_place *seen,
+                        const struct typing_place *until);
 /* Rooms that changed after that, newest first by serial, then by position, up to max. */
-size_t typing_changed_since(struct typing *t, const struct typing_seen *seen, int64_t *ret_rooms,
+size_t typing_changed_since(struct typing *t, const struct typing_place *seen, int64_t *ret_rooms,
                             size_t max);
 /* The users who type in the room (none: all have stopped), in the arena. without: a set of user ids
  * to leave out, or NULL. */

@@ -223,14 +223,15 @@ static const struct err *add_ephemeral(struct sync *s, const struct room_update 
                                        struct buf *out)
 {
     struct typing *typing = s->who.job->users->typing;
-    const struct typing_seen seen = {s->range.since, s->range.typing_since};
+    const struct typing_place seen = {s->range.since, s->range.typing_since};
+    const struct typing_place until = {s->range.until, s->range.typing_until};
     int64_t room = update->room->id;
     const char *room_id = update->room->room_id, *const * users;
     struct receipt *receipts;
     size_t n;
     if (update->at.membership != MEMBERSHIP_JOIN)
         return NULL;
-    if (typing_has_changed(typing, room, &seen, s->range.until)) {
+    if (typing_has_changed(typing, room, &seen, &until)) {
         separate(out, &s->any);
         typing_list(typing, s->who.job->arena, room, s->who.ignored, &users, &n);
         typing_add_event(users, n, room_id, out);

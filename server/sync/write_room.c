@@ -105,13 +105,14 @@ static bool wants_ephemeral(const struct sync *s, const struct sync_room *room, 
 static void write_typing(struct sync *s, const struct sync_room *room, bool *any, struct buf *out)
 {
     struct typing *typing = s->who.job->users->typing;
-    struct typing_seen seen = {s->range.since, s->range.typing_since};
+    struct typing_place seen = {s->range.since, s->range.typing_since};
     const char *const *users;
     size_t n;
+    const struct typing_place until = {s->range.until, s->range.typing_until};
     if (room->is_newly_joined)
-        seen = (struct typing_seen){0};
+        seen = (struct typing_place){0};
     if (!wants_ephemeral(s, room, "m.typing") ||
-        !typing_has_changed(typing, room->room->id, &seen, s->range.until))
+        !typing_has_changed(typing, room->room->id, &seen, &until))
         return;
     typing_list(typing, s->who.job->arena, room->room->id, s->who.ignored, &users, &n);
     typing_add_event(users, n, NULL, out);

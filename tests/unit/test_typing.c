@@ -59,13 +59,13 @@ static void check_typing(const char *proves, int64_t room, const char *ids)
 /* For a reader who has seen this, and reads up to END. */
 static bool has_changed(int64_t room, int64_t position, int64_t serial)
 {
-    return typing_has_changed(node.users->typing, room, &(struct typing_seen){position, serial},
-                              END);
+    return typing_has_changed(node.users->typing, room, &(struct typing_place){position, serial},
+                              &(struct typing_place){END, INT64_MAX});
 }
 
 static size_t changed_since(int64_t position, int64_t serial, int64_t *ret_rooms, size_t max)
 {
-    return typing_changed_since(node.users->typing, &(struct typing_seen){position, serial},
+    return typing_changed_since(node.users->typing, &(struct typing_place){position, serial},
                                 ret_rooms, max);
 }
 
@@ -188,7 +188,8 @@ static void a_change_is_seen_with_its_position(void **state)
     hear(10, ALICE, "@alice:x", now + 30000, false);
     check_typing("as the log says", ROOM, "'@alice:x'");
     assert_true(has_changed(ROOM, 9, INT64_MAX) && !has_changed(ROOM, 10, INT64_MAX));
-    assert_false(typing_has_changed(node.users->typing, ROOM, &(struct typing_seen){8, now}, 9));
+    const struct typing_place seen = {8, now}, before = {9, INT64_MAX};
+    assert_false(typing_has_changed(node.users->typing, ROOM, &seen, &before));
     assert_int_equal(changed_since(9, INT64_MAX, rooms, 4), 1);
     assert_int_equal(changed_since(9, 0, rooms, 4), 1);
     assert_int_equal(changed_since(10, INT64_MAX, rooms, 4), 0);
@@ -213,6 +214,8 @@ static void an_end_is_seen_with_its_time(void **state)
     clock_advance(30000);
     WAIT_UNTIL(has_changed(ROOM, 10, until - 1));
     assert_false(has_changed(ROOM, 10, until)); /* of another node's token, too */
+    const struct typing_place seen = {10, until - 2}, before = {10, until - 1};
+    assert_false(typing_has_changed(t, ROOM, &seen, &before)); /* the next time */
     check_typing("none any more", ROOM, "");
     assert_in_range(typing_serial(t), until, until + 60000);
 }

@@ -101,14 +101,14 @@ static void all_end_at_the_same_time(void **state)
     int64_t head;
     set(FIRST, 30000);
     head = log_head_position(node_store());
-    const struct typing_seen before = {head, typing_serial(first)};
+    const struct typing_place before = {head, typing_serial(first)}, end = {head, INT64_MAX};
     clock_advance(30000);
-    WAIT_UNTIL(typing_has_changed(first, ROOM, &before, head));
-    WAIT_UNTIL(typing_has_changed(second, ROOM, &before, head));
-    const struct typing_seen of_first = {head, typing_serial(first)},
-                             of_second = {head, typing_serial(second)};
-    assert_false(typing_has_changed(first, ROOM, &of_second, head));
-    assert_false(typing_has_changed(second, ROOM, &of_first, head));
+    WAIT_UNTIL(typing_has_changed(first, ROOM, &before, &end));
+    WAIT_UNTIL(typing_has_changed(second, ROOM, &before, &end));
+    const struct typing_place of_first = {head, typing_serial(first)},
+                              of_second = {head, typing_serial(second)};
+    assert_false(typing_has_changed(first, ROOM, &of_second, &end));
+    assert_false(typing_has_changed(second, ROOM, &of_first, &end));
     assert_int_equal(log_head_position(node_store()), head); /* which none of them wrote */
 }
 

@@ -30,7 +30,7 @@ static void rooms_add_typing(const struct rooms_reading *r, struct session_room 
 {
     int64_t typing[TYPING_ROOMS_MAX];
     struct session_room room;
-    const struct typing_seen seen = {r->range->since, r->range->typing_since};
+    const struct typing_place seen = {r->range->since, r->range->typing_since};
     size_t typing_n =
         typing_changed_since(r->who->job->users->typing, &seen, typing, TYPING_ROOMS_MAX);
     for (size_t i = 0; i < typing_n && *n < max; i++)
