@@ -162,10 +162,10 @@ static void a_server_that_was_removed_registers_again(void **state)
 {
     NO_ERR(write_on(1, 1, NULL));
     pg_must("age", pg_command(pg_uri(), "UPDATE nodes SET seen_at = seen_at - interval '1 hour'"));
-    NO_ERR(log_view_beat(view_of(1))); /* removes the first */
+    NO_ERR(log_view_beat(view_of(1), 0)); /* removes the first */
     assert_int_equal(log_view_count(view_of(1)), 1);
     NO_ERR(write_on(1, 2, NULL)); /* for itself alone */
-    NO_ERR(log_view_beat(view_of(0)));
+    NO_ERR(log_view_beat(view_of(0), 0));
     assert_int_equal(count("SELECT count(*) FROM nodes"), 2);
     assert_true(look(0));
     assert_int_equal(newest(0), newest(1));
@@ -248,7 +248,7 @@ static void a_barrier_sees_what_was_committed_before(void **state)
 {
     struct follower *f;
     const struct follower_settings settings = {.uri = pg_uri(), .view = view_of(0)};
-    NO_ERR(log_view_beat(view_of(1)));
+    NO_ERR(log_view_beat(view_of(1), 0));
     NO_ERR(follower_start(&settings, &f));
     NO_ERR(write_on(1, 1, NULL));
     for (int i = 0; i < 200; i++) {
