@@ -6,6 +6,7 @@
 #include "rooms/read/visibility.h"
 #include "server/routes.h"
 #include "server/sync_token.h"
+#include "storage/nodes/follower.h"
 #include "users/filters.h"
 #include "users/presence.h"
 #include "users/typing.h"
@@ -17,12 +18,16 @@ enum {
     LONG_EVENTS = 2000 /* of all rooms, from the database: treated like an initial sync */
 };
 
-static const struct err *read_parameters(struct sync *s, struct request *rq)
+/* A request that may wait is answered with what this node has seen, if the client has seen no more:
+ * what another node has just committed wakes it. */
+static const struct err *read_parameters(struct sync *s, struct request *rq, bool may_wait)
 {
     const char *since = request_query(rq, "since");
     struct sync_token token = {0};
-    if (rq->runs == 1)
+    if (rq->runs == 1 && may_wait)
         TRY(sync_token_await(s->who.job->storage, since));
+    else if (rq->runs == 1)
+        TRY(follower_barrier(s->who.job->storage->follower));
     if (since && *since)
         TRY(sync_token_parse_since(s->who.job->storage, since, &token));
     s->range.is_resync = token.is_lost;
@@ -124,7 +129,7 @@ static const struct err *sync_answer(struct request *rq, struct reply *rp)
     struct sync s = sync_of(rq, rp);
     int64_t timeout;
     TRY(request_query_int(rq, "timeout", 0, 0, INT64_MAX, &timeout));
-    TRY(read_parameters(&s, rq));
+    TRY(read_parameters(&s, rq, timeout > 0));
     if (s.filter.event_fields.present || s.filter.format_federation)
         s.viewer.fields = &s.filter;
     TRY(touch_presence(&s, rq));
