@@ -245,6 +245,14 @@ static struct change *number_changes(struct committer *c, struct write *writes, 
     return all;
 }
 
+/* Others had removed this node, and it has registered again. */
+static void await_others(struct committer *c)
+{
+    const struct err *e = log_view_await_others(&c->view);
+    if (e)
+        log_err(LOG_WARN, "waiting until the other servers know of this one", e);
+}
+
 /* The ring must have no gaps: what other processes committed before comes first. If that cannot be
  * read, the caches are reset, perhaps to a later position, which includes this batch. */
 static void publish(struct committer *c, struct write *writes, int64_t head)
@@ -256,7 +264,11 @@ static void publish(struct committer *c, struct write *writes, int64_t head)
     if (feed_newest(c->view.s.feed) == head - n)
         feed_publish(c->view.s.feed, all, (size_t)n);
     end_flight_locked(&c->view);
+    bool must_await = c->view.must_await;
+    c->view.must_await = false;
     lock_release(&c->view.lock);
+    if (must_await)
+        await_others(c);
     c->batches++;
     finish_all(writes, NULL);
 }

@@ -29,7 +29,7 @@ struct follower {
     pthread_t thread;
     int wake; /* eventfd */
     PGconn *listening;
-    int64_t next_beat;    /* mono_unmoved_ms() */
+    int64_t next_beat;    /* follower_now() */
     int64_t said_members; /* a new node waits until all have said that they know of it */
 
     struct lock lock;
@@ -37,15 +37,20 @@ struct follower {
     /* Looks are numbered. A barrier needs one that began after it came. */
     int64_t asked, done, failed;
     bool stopping;
-    _Atomic int64_t
-        looking_since;       /* mono_unmoved_ms() when the present look began; 0: none is made */
-    _Atomic bool is_failing; /* the last look failed */
+    _Atomic int64_t looking_since; /* follower_now() when the present look began; 0: none is made */
+    _Atomic bool is_failing;       /* the last look failed */
     int (*count_parked)(const void *of);
     const void *parked_of;
-    _Atomic int64_t fresh_at; /* mono_unmoved_ms() when the last good look began */
+    _Atomic int64_t fresh_at; /* follower_now() when the last good look began */
     _Atomic int64_t beat_at;  /* and when the last sign of life was stored */
     _Atomic int64_t looks, notifications, barriers, lost_connections;
 };
+
+/* Others do not wait while this machine is suspended. */
+static int64_t follower_now(void)
+{
+    return boot_ms() - clock_moved_ms();
+}
 
 /* ---- LISTEN ---- */
 
@@ -98,7 +103,7 @@ static void take_notifications(struct follower *f)
 /* Waits for a notification, for someone who asks, or for the time of the next sign of life. */
 static void follower_wait(struct follower *f)
 {
-    int64_t left = f->next_beat - mono_unmoved_ms();
+    int64_t left = f->next_beat - follower_now();
     struct pollfd fds[] = {{.fd = f->wake, .events = POLLIN},
                            {.fd = f->listening ? PQsocket(f->listening) : -1, .events = POLLIN}};
     uint64_t unused;
@@ -142,14 +147,14 @@ static int64_t count_parked(struct follower *f)
 static const struct err *beat_if_due(struct follower *f)
 {
     int64_t members = log_view_members(f->s.view);
-    if (mono_unmoved_ms() < f->next_beat && members == f->said_members)
+    if (follower_now() < f->next_beat && members == f->said_members)
         return NULL;
-    f->next_beat = mono_unmoved_ms() + NODE_BEAT_MS;
+    f->next_beat = follower_now() + NODE_BEAT_MS;
     if (members != f->said_members && f->s.on_members)
         f->s.on_members(f->s.ctx);
     f->said_members = members;
     TRY(log_view_beat(f->s.view, count_parked(f)));
-    f->beat_at = mono_unmoved_ms();
+    f->beat_at = follower_now();
     return NULL;
 }
 
@@ -180,7 +185,7 @@ static void *follow(void *arg)
         lock_release(&f->lock);
         if (stopping)
             return NULL;
-        int64_t began = mono_unmoved_ms();
+        int64_t began = follower_now();
         f->looking_since = began;
         const struct err *e = follower_look(f);
         f->looking_since = 0;
@@ -207,14 +212,14 @@ static void follower_wake(struct follower *f)
 
 bool follower_is_fresh(struct follower *f)
 {
-    return !f || mono_unmoved_ms() - f->fresh_at < FRESH_MS;
+    return !f || follower_now() - f->fresh_at < FRESH_MS;
 }
 
 /* Then requests are refused at once, so that they do not keep all workers. */
 static bool is_out_of_reach(struct follower *f)
 {
     int64_t since = f->looking_since;
-    bool is_hung = since && mono_unmoved_ms() - since > HUNG_MS;
+    bool is_hung = since && follower_now() - since > HUNG_MS;
     return !follower_is_fresh(f) && (is_hung || f->is_failing);
 }
 
@@ -224,12 +229,12 @@ const struct err *follower_barrier(struct follower *f)
         return NULL;
     if (is_out_of_reach(f))
         return err_unavailable(RETRY_AFTER_MS, "the log cannot be read");
-    int64_t deadline = mono_unmoved_ms() + BARRIER_MS;
+    int64_t deadline = follower_now() + BARRIER_MS;
     f->barriers++;
     LOCKED(&f->lock);
     int64_t number = ++f->asked;
     follower_wake(f);
-    while (f->done < number && f->failed < number && !f->stopping && mono_unmoved_ms() < deadline)
+    while (f->done < number && f->failed < number && !f->stopping && follower_now() < deadline)
         lock_wait_until(&f->lock, &f->looked, mono_ms() + BARRIER_MS);
     return f->done >= number ? NULL : err_unavailable(RETRY_AFTER_MS, "the log cannot be read");
 }
@@ -263,7 +268,7 @@ const struct err *follower_start(const struct follower_settings *s, struct follo
     struct follower *f = mem_zalloc(sizeof *f);
     f->s = *s;
     f->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    f->fresh_at = f->beat_at = mono_unmoved_ms();
+    f->fresh_at = f->beat_at = follower_now();
     lock_init(&f->lock, RANK_LEAF);
     cond_init(&f->looked);
     const struct err *e = f->wake < 0 ? err_internal("eventfd: %s", strerror(errno)) : NULL;
@@ -323,5 +328,5 @@ void follower_add_metrics(struct follower *f, struct buf *out)
                "other nodes take it for dead.\n"
                "# TYPE concorde_node_beat_age_seconds gauge\n"
                "concorde_node_beat_age_seconds %.3f\n",
-               (long long)log_view_lag(f->s.view), (double)(mono_unmoved_ms() - f->beat_at) / 1e3);
+               (long long)log_view_lag(f->s.view), (double)(follower_now() - f->beat_at) / 1e3);
 }

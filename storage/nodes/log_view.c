@@ -87,8 +87,10 @@ static const struct err *read_members(struct log_view *v, struct tx *tx)
     int64_t members, others, own, head;
     TRY(db_one(tx, &nodes_count_sql, P(INT(v->node)), NULL,
                R(INT_OUT(&members), INT_OUT(&others), INT_OUT(&own))));
-    if (v->s.is_server && v->is_registered && !own)
+    if (v->s.is_server && v->is_registered && !own) {
+        v->must_await = true;
         return register_locked(v, tx, &head);
+    }
     set_members_locked(v, members, others);
     return NULL;
 }

@@ -44,6 +44,7 @@ struct log_view {
     int64_t members;   /* the number of the list of nodes */
     int64_t others;    /* how many other nodes are in it */
     bool is_registered;
+    bool must_await; /* others have to know of this node before it answers */
     _Atomic bool lost;
     _Atomic bool has_others; /* as `others`, for those without the lock */
     _Atomic int64_t head;    /* the end of the log when this process last read it */
@@ -57,7 +58,8 @@ const struct err *log_view_register(struct log_view *v, int64_t *ret_head);
 int64_t log_view_count(struct log_view *v); /* of the nodes that live, with this one */
 /* The number of the list of nodes that this one knows. */
 int64_t log_view_members(struct log_view *v);
-/* Waits until all other nodes know of this one, or are dead. */
+/* Waits until all other nodes know of this one, or are dead: until then they answer requests
+ * without looking at what it has committed. */
 const struct err *log_view_await_others(struct log_view *v);
 /* A sign of life; removes dead nodes, and learns of new ones. Every NODE_BEAT_MS. parked: how many
  * requests wait without a worker, for operators. */

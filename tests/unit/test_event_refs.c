@@ -64,6 +64,7 @@ static const char *const other_positions[] = {
     "log_times.position",
     "nodes.head",
     "nodes.position",
+    "presence.valid_until",
     "presence.position",
     "profiles.position",
     "pushers.sent_position",

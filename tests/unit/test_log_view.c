@@ -41,6 +41,8 @@ static void end(struct server_fixture *s)
 
 static int set_up(void **state)
 {
+    pg_db(); /* migrated */
+    pg_must("no nodes", pg_command(pg_uri(), "DELETE FROM nodes"));
     begin(&servers[0]);
     begin(&servers[1]);
     return 0;
@@ -175,6 +177,31 @@ static void a_server_that_was_removed_registers_again(void **state)
     assert_true(feed_covers(servers[0].storage.feed, newest(0) - 1));
 }
 
+static void *write_and_count_behind(void *ret)
+{
+    NO_ERR(write_on(0, 5, NULL));
+    *(int64_t *)ret =
+        count("SELECT count(*) FROM nodes WHERE members < (SELECT members FROM log_head)");
+    return NULL;
+}
+
+/* Until then another node answers without looking at what this one has committed. */
+static void it_answers_when_the_others_know_of_it(void **state)
+{
+    pthread_t writer;
+    int64_t behind = -1, before = newest(0);
+    pg_must("age", pg_command(pg_uri(), "UPDATE nodes SET seen_at = seen_at - interval '1 hour'"));
+    NO_ERR(log_view_beat(view_of(1), 0)); /* removes the first */
+    assert_int_equal(pthread_create(&writer, NULL, write_and_count_behind, &behind), 0);
+    while (count("SELECT position FROM log_head") == before)
+        ;
+    assert_int_equal(behind, -1);
+    NO_ERR(log_view_beat(view_of(1), 0)); /* learns of it, ... */
+    NO_ERR(log_view_beat(view_of(1), 0)); /* ... and says so */
+    assert_int_equal(pthread_join(writer, NULL), 0);
+    assert_int_equal(behind, 0);
+}
+
 /* ---- epochs ---- */
 
 static void reconnect(int number)
@@ -271,6 +298,7 @@ int main(void)
         TEST(both_publish_all_in_the_order_of_the_log),
         TEST(a_batch_in_flight_is_left_to_the_leader),
         TEST(a_server_that_was_removed_registers_again),
+        TEST(it_answers_when_the_others_know_of_it),
         TEST(each_goes_on_in_epochs_that_the_other_begins),
         TEST(an_epoch_that_is_over_is_no_loss),
         TEST(an_unknown_epoch_is_a_loss),

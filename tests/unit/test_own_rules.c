@@ -33,17 +33,33 @@ static int new_bob(void **state)
 
 /* ---- changes ---- */
 
-static void publish_rules_of(int64_t first, size_t n)
+struct users_range {
+    int64_t first;
+    size_t n;
+};
+
+static void *publish_rules(void *arg)
 {
+    const struct users_range *users = arg;
     struct scope s;
     scope_init(&s, node_store());
     struct write *w = write_begin(&s.job);
-    for (size_t i = 0; i < n; i++)
+    for (size_t i = 0; i < users->n; i++)
         write_change(w, &(struct change){.kind = CHANGE_ACCOUNT_DATA,
-                                         .user = first + (int64_t)i,
+                                         .user = users->first + (int64_t)i,
                                          .account_data.is_push_rules = true});
     pg_must("rules", write_commit(&s.job, w, NULL));
     scope_finish(&s);
+    return NULL;
+}
+
+/* In another thread, since a thread that has a room's lock must not commit. */
+static void publish_rules_of(int64_t first, size_t n)
+{
+    struct users_range users = {first, n};
+    pthread_t other;
+    assert_int_equal(pthread_create(&other, NULL, publish_rules, &users), 0);
+    assert_int_equal(pthread_join(other, NULL), 0);
 }
 
 static void store_rules_of(const struct author *who)
