@@ -24,15 +24,11 @@ enum {
 /* The committer has no thread: the first waiting writer (the leader) commits for all that wait with
  * it, then hands the lead to the first that came meanwhile. So a lone writer needs no thread
  * switch, and many writers one each. */
-struct queue {
-    struct write *first, **last;
-};
-
 struct committer {
     struct lock lock; /* the queues and the lead */
-    struct queue usual;
-    struct queue large; /* each is a transaction of its own (storage/db/write.h) */
-    bool large_is_next; /* a batch of others has been committed */
+    struct write_queue usual;
+    struct write_queue large; /* each is a transaction of its own (storage/db/write.h) */
+    bool large_is_next;       /* a batch of others has been committed */
     uint64_t queued;
     bool led;            /* a writer is committing */
     pthread_cond_t idle; /* no writer is the leader */
@@ -48,32 +44,6 @@ struct committer {
 
     _Atomic int64_t batches, writes, large_writes, failures, timeouts;
 };
-
-/* ---- the queues ---- */
-
-static void queue_init(struct queue *q)
-{
-    q->first = NULL;
-    q->last = &q->first;
-}
-
-static void committer_queue_add_locked(struct queue *q, struct write *w)
-{
-    w->next = NULL;
-    *q->last = w;
-    q->last = &w->next;
-}
-
-/* Cuts off the first ones, up to `last`. */
-static struct write *queue_take_locked(struct queue *q, struct write *last)
-{
-    struct write *taken = q->first;
-    q->first = last->next;
-    last->next = NULL;
-    if (!q->first)
-        q->last = &q->first;
-    return taken;
-}
 
 /* ---- one transaction ---- */
 
@@ -398,8 +368,8 @@ static struct write *mark_unreachable(struct committer *c)
         c->unreachable_since = mono_ms();
     *c->usual.last = c->large.first;
     struct write *waiting = c->usual.first;
-    queue_init(&c->usual);
-    queue_init(&c->large);
+    write_queue_init(&c->usual);
+    write_queue_init(&c->large);
     return waiting;
 }
 
@@ -620,7 +590,7 @@ static struct write *take_waiting(struct committer *c)
     c->large_is_next = !large;
     if (large) {
         c->large_writes++;
-        return queue_take_locked(&c->large, c->large.first);
+        return write_queue_take(&c->large, c->large.first);
     }
     struct write *last = c->usual.first;
     size_t bytes = last ? last->bytes : 0;
@@ -630,7 +600,7 @@ static struct write *take_waiting(struct committer *c)
             break;
         last = last->next;
     }
-    return last ? queue_take_locked(&c->usual, last) : NULL;
+    return last ? write_queue_take(&c->usual, last) : NULL;
 }
 
 /* Hands the lead to a waiting writer. */
@@ -683,7 +653,7 @@ void write_enqueue(struct job *job, struct write *w)
     }
     w->number = c->queued++;
     bool large = write_is_large(w) || (c->large.first && follows_large_locked(c, w));
-    committer_queue_add_locked(large ? &c->large : &c->usual, w);
+    write_queue_add(large ? &c->large : &c->usual, w);
 }
 
 const struct err *write_wait(struct job *job, struct write *w, int64_t *ret_position)
@@ -745,8 +715,8 @@ const struct err *committer_start(const struct committer_settings *settings, str
     }
     lock_init(&c->lock, RANK_COMMITTER);
     cond_init(&c->idle);
-    queue_init(&c->usual);
-    queue_init(&c->large);
+    write_queue_init(&c->usual);
+    write_queue_init(&c->large);
     batch_init(&c->batch);
     c->session = (struct log_session){
         .uri = mem_strdup(settings->log.uri),

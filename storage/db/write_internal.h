@@ -32,4 +32,33 @@ static inline bool write_is_large(const struct write *w)
     return w->is_large || w->bytes >= WRITE_LARGE_BYTES;
 }
 
+/* In the order in which they were queued; the committer's lock guards it. */
+struct write_queue {
+    struct write *first, **last;
+};
+
+static inline void write_queue_init(struct write_queue *q)
+{
+    q->first = NULL;
+    q->last = &q->first;
+}
+
+static inline void write_queue_add(struct write_queue *q, struct write *w)
+{
+    w->next = NULL;
+    *q->last = w;
+    q->last = &w->next;
+}
+
+/* Cuts off the first ones, up to `last`. */
+static inline struct write *write_queue_take(struct write_queue *q, struct write *last)
+{
+    struct write *taken = q->first;
+    q->first = last->next;
+    last->next = NULL;
+    if (!q->first)
+        q->last = &q->first;
+    return taken;
+}
+
 #endif
