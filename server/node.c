@@ -85,6 +85,7 @@ static const struct err *node_open_log(struct running_node *n, enum node_kind ki
                                                         .feed = s->storage->feed,
                                                         .epochs = s->storage->epochs,
                                                         .is_server = kind == NODE_SERVER,
+                                                        .data_dir = s->config->data_dir,
                                                         .on_lost = on_lost,
                                                         .ctx = n},
                                                 .statement_timeout_ms =

@@ -6,8 +6,10 @@
 #include "storage/db/log_batches.h"
 #include "storage/schema/migrate.h"
 
+#include <limits.h>
 #include <sodium.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #define LOST_TRANSACTIONS "the database has lost transactions: it was restored, or has failed over"
@@ -58,14 +60,25 @@ SQL(nodes_count_sql, "SELECT (SELECT members FROM log_head), count(*) FILTER (WH
                      "count(*) FILTER (WHERE id = $1) FROM nodes")
 SQL(node_leave_sql, "SELECT node_leave($1)")
 
+SQL(node_forget_sql, "DELETE FROM nodes WHERE host = $1")
+
+/* The host, and where on it. */
+static const char *log_view_place(const struct log_view *v, struct arena *a)
+{
+    char host[256] = "", path[PATH_MAX];
+    gethostname(host, sizeof host - 1);
+    if (!v->s.data_dir || !realpath(v->s.data_dir, path))
+        return arena_strdup(a, host);
+    return arena_printf(a, "%s:%s", host, path);
+}
+
 static const struct err *register_locked(struct log_view *v, struct tx *tx, int64_t *ret_head)
 {
-    char host[256] = "";
     int64_t members, others;
-    gethostname(host, sizeof host - 1);
     TRY(db_one(tx, &node_register_sql,
-               P(INT(v->node), TEXT(host), TEXT(CONCORDE_VERSION), INT4(migrate_newest())), NULL,
-               R(INT_OUT(&members), INT_OUT(ret_head), INT_OUT(&others))));
+               P(INT(v->node), TEXT(log_view_place(v, tx->arena)), TEXT(CONCORDE_VERSION),
+                 INT4(migrate_newest())),
+               NULL, R(INT_OUT(&members), INT_OUT(ret_head), INT_OUT(&others))));
     set_members_locked(v, members, others);
     v->is_registered = true;
     return NULL;
@@ -77,7 +90,11 @@ const struct err *log_view_register(struct log_view *v, int64_t *ret_head)
     struct tx tx;
     LOCKED(&v->lock);
     tx_init(&tx, v->db, a);
-    const struct err *e = register_locked(v, &tx, ret_head);
+    const struct err *e = NULL;
+    if (v->s.data_dir) /* the process that was killed here is not waited for */
+        e = db_exec(&tx, &node_forget_sql, P(TEXT(log_view_place(v, a))), NULL);
+    if (!e)
+        e = register_locked(v, &tx, ret_head);
     tx_finish(&tx);
     return e;
 }

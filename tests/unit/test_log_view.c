@@ -7,6 +7,7 @@
 static struct server_fixture {
     struct storage storage;
     struct node node;
+    const char *data_dir;
     char lost[160]; /* why it had to stop */
 } servers[2];
 
@@ -18,7 +19,7 @@ static void on_lost(void *ctx, const char *why)
 
 static void begin(struct server_fixture *s)
 {
-    *s = (struct server_fixture){0};
+    *s = (struct server_fixture){.data_dir = s->data_dir};
     s->node.storage = &s->storage;
     s->storage.db = pg_db();
     s->storage.feed = feed_create(1 << 10, 1 << 20, 0);
@@ -27,6 +28,7 @@ static void begin(struct server_fixture *s)
                                                         .feed = s->storage.feed,
                                                         .epochs = s->storage.epochs,
                                                         .is_server = true,
+                                                        .data_dir = s->data_dir,
                                                         .on_lost = on_lost,
                                                         .ctx = s}};
     pg_must("committer_start", committer_start(&settings, &s->storage.committer));
@@ -177,6 +179,21 @@ static void a_server_that_was_removed_registers_again(void **state)
     assert_true(feed_covers(servers[0].storage.feed, newest(0) - 1));
 }
 
+static void a_process_that_was_killed_here_is_not_waited_for(void **state)
+{
+    end(&servers[0]);
+    servers[0].data_dir = "/tmp";
+    begin(&servers[0]);
+    pg_must("kill", pg_command(pg_uri(), "INSERT INTO nodes SELECT 4711, host, version, "
+                                         "started_at, seen_at, 0, 0 FROM nodes "
+                                         "WHERE host LIKE '%:/tmp'"));
+    end(&servers[0]);
+    assert_int_equal(count("SELECT count(*) FROM nodes WHERE id = 4711"), 1);
+    begin(&servers[0]);
+    assert_int_equal(count("SELECT count(*) FROM nodes"), 2);
+    servers[0].data_dir = NULL;
+}
+
 static void *write_and_count_behind(void *ret)
 {
     NO_ERR(write_on(0, 5, NULL));
@@ -298,6 +315,7 @@ int main(void)
         TEST(both_publish_all_in_the_order_of_the_log),
         TEST(a_batch_in_flight_is_left_to_the_leader),
         TEST(a_server_that_was_removed_registers_again),
+        TEST(a_process_that_was_killed_here_is_not_waited_for),
         TEST(it_answers_when_the_others_know_of_it),
         TEST(each_goes_on_in_epochs_that_the_other_begins),
         TEST(an_epoch_that_is_over_is_no_loss),
