@@ -1,7 +1,7 @@
 #include "storage/nodes/node_list.h"
 
 SQL(node_list_sql,
-    "SELECT n.id, n.host, n.version, n.known_migration, "
+    "SELECT n.id, split_part(n.host, ':', 1), n.version, n.known_migration, "
     "(extract(epoch FROM clock_timestamp() - n.started_at) * 1000)::int8, "
     "(extract(epoch FROM clock_timestamp() - n.seen_at) * 1000)::int8, "
     "n.position, greatest(n.head - n.position, 0), "
