@@ -2,26 +2,14 @@
  * functions that are wrapped (see the Makefile) let the change happen inside of them, while the
  * room's lock is held. */
 #include "held_log.h"
+#include "node_with_alice.h"
 
 #include "rooms/own_rules.h"
 #include "rooms/recent_rules.h"
 #include "rooms/room_internal.h"
 #include "rooms/rooms.h"
 
-static struct author alice, bob;
-
-static int set_up(void **state)
-{
-    node_begin();
-    alice = author_named("@alice:test.example");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    node_end();
-    return 0;
-}
+static struct author bob;
 
 /* Whose rules no test has changed yet. */
 static int new_bob(void **state)
