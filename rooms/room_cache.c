@@ -325,7 +325,8 @@ void room_cache_on_changes(void *ctx, const struct change *changes, size_t n)
         recent_rules_miss(&c->rules, feed_newest(c->node->storage->feed));
     }
     for (size_t i = 0; i < n; i++) {
-        if (changes[i].kind == CHANGE_EVENT || changes[i].kind == CHANGE_STATE)
+        if (changes[i].kind == CHANGE_EVENT || changes[i].kind == CHANGE_STATE ||
+            changes[i].kind == CHANGE_UNKNOWN)
             apply_event(c, &changes[i]);
         else if (changes[i].kind == CHANGE_ACCOUNT_DATA && changes[i].account_data.is_push_rules)
             recent_rules_add(&c->rules, changes[i].user, changes[i].position);

@@ -10,7 +10,9 @@
 
 #include <assert.h>
 
-/* The numbers are stored in log_batches. */
+/* The numbers are stored in log_batches, where nodes of the version before read them: a new kind is
+ * added at the end, and they skip it (CHANGE_UNKNOWN). So a new kind may only say what they can do
+ * without. Of a changed kind they ignore new members; none may change its meaning. */
 enum change_kind {
     CHANGE_EVENT,        /* room, user: the sender */
     CHANGE_STATE,        /* room: its state changed without a new event, when a fork was resolved */
@@ -24,10 +26,12 @@ enum change_kind {
                             reader) */
     CHANGE_ACCOUNT,      /* user: tokens of theirs ended, or the account was locked, made an
                             administrator and so on: all that is cached of it is stale */
-    CHANGE_TO_SERVER, /* to-device messages wait for a server, or the operator ran a command on it
-                         (is_asked) */
-    CHANGE_TYPING,    /* room, user. No row stores it but that of log_batches */
-    CHANGE_KIND_COUNT
+    CHANGE_TO_SERVER,  /* to-device messages wait for a server, or the operator ran a command on it
+                          (is_asked) */
+    CHANGE_TYPING,     /* room, user. No row stores it but that of log_batches */
+    CHANGE_KIND_COUNT, /* of those that are written */
+    /* Read from a newer version. Of it is known what all kinds have, such as the room's head. */
+    CHANGE_UNKNOWN = CHANGE_KIND_COUNT
 };
 
 struct change_event {

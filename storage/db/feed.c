@@ -18,9 +18,9 @@ struct feed {
     struct entry *ring;
     size_t size, bytes, bytes_max;
     int64_t oldest, newest;
-    int64_t settled;                  /* the newest that all listeners have seen */
-    struct map rooms, users;          /* id -> newest position (as pointer-sized integer) */
-    int64_t kinds[CHANGE_KIND_COUNT]; /* newest position of each */
+    int64_t settled;                   /* the newest that all listeners have seen */
+    struct map rooms, users;           /* id -> newest position (as pointer-sized integer) */
+    int64_t kinds[CHANGE_UNKNOWN + 1]; /* newest position of each */
     const struct feed_listener *listeners;
     size_t listeners_n;
 };

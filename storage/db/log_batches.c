@@ -200,6 +200,7 @@ static bool log_batches_read_json(struct arena *a, struct str value, struct str 
     return ret->n && ret->p[0] == '{' && (!is_string || !json_scan_check(*ret));
 }
 
+/* *ret stays as it is if the room's version is not known. */
 static bool log_batches_read_event(struct arena *a, struct str value, const struct event **ret)
 {
     struct json_member m;
@@ -212,6 +213,8 @@ static bool log_batches_read_event(struct arena *a, struct str value, const stru
     const char *version_id = json_scan_string(a, version), *event_id = json_scan_string(a, id);
     const struct room_version *v = version_id ? room_version_find(version_id) : NULL;
     struct event *event;
+    if (version_id && !v)
+        return true;
     if (!v || !event_id || !log_batches_read_json(a, raw, &json) ||
         event_parse_stored(v, event_id, json, &event) != NULL)
         return false;
@@ -350,9 +353,9 @@ static bool change_is_whole(const struct change *c)
 static bool log_batches_read_kind(struct str value, enum change_kind *ret)
 {
     int64_t number;
-    if (!json_scan_int(value, &number) || number < 0 || number >= CHANGE_KIND_COUNT)
+    if (!json_scan_int(value, &number) || number < 0)
         return false;
-    *ret = (enum change_kind)number;
+    *ret = number < CHANGE_KIND_COUNT ? (enum change_kind)number : CHANGE_UNKNOWN;
     return true;
 }
 
@@ -382,7 +385,12 @@ static bool log_batches_read_member(struct arena *a, const struct json_member *m
     if (!f)
         return true;
     *from = (size_t)(f - fields) + 1;
-    return log_batches_read_field(a, f, m->value, (char *)ret + f->offset);
+    void *at = (char *)ret + f->offset;
+    if (!log_batches_read_field(a, f, m->value, at))
+        return false;
+    if (f->type == FIELD_EVENT && log_batches_is_zero(f, at)) /* of a newer room version */
+        ret->kind = CHANGE_UNKNOWN;
+    return true;
 }
 
 static bool log_batches_read_change(struct arena *a, struct str object, struct change *ret)
@@ -395,6 +403,8 @@ static bool log_batches_read_change(struct arena *a, struct str object, struct c
     while (json_scan_next(object, &pos, &m))
         if (!log_batches_read_member(a, &m, &from, ret))
             return false;
+    if (ret->kind == CHANGE_UNKNOWN)
+        ret->local.redacted_event = NULL; /* only events have one */
     ret->local.is_foreign = true;
     return change_is_whole(ret);
 }

@@ -11,7 +11,8 @@ void log_batch_add(struct buf *b, const struct change *c);
 void log_batch_end(struct buf *b);
 
 /* Reads the n changes of a batch, of which the first is at this position. What they point to is in
- * the arena. False: the batch is malformed, or has not n changes. */
+ * the arena. Kinds and room versions of a newer version of this program are CHANGE_UNKNOWN. False:
+ * the batch is malformed, or has not n changes. */
 bool log_batch_decode(struct arena *a, struct str encoded, int64_t first, struct change *ret,
                       size_t n);
 

@@ -292,6 +292,34 @@ static void json_in_a_string_is_read(void **state)
     assert_true(str_is(back[1].receipt.json, "{\"a\":1}"));
 }
 
+/* A node of this version beside one of the next. */
+static void what_newer_versions_write_is_skipped(void **state)
+{
+    arena_auto struct arena *a = arena_create();
+    static const char *const newer[] = {
+        "{\"kind\":99,\"room\":5,\"user\":6,\"head\":[1,2,3,4,[\"$e\"]],\"new\":{\"a\":[1]}}",
+        "{\"kind\":0,\"room\":5,\"user\":6,\"event\":{\"version\":\"of later\",\"id\":\"$e\","
+        "\"json\":{}},\"client_txn\":\"t\",\"head\":[1,2,3,4,[\"$e\"]]}",
+        "{\"kind\":1,\"room\":5,\"user\":6,\"event\":{\"version\":\"of later\"},"
+        "\"state_event\":7,\"head\":[1,2,3,4,[\"$e\"]]}"};
+    for (size_t i = 0; i < sizeof newer / sizeof *newer; i++) {
+        struct feed *f = feed_create(4, 1000, 0);
+        struct change back[2];
+        buf_auto struct buf b = {0};
+        buf_printf(&b, "[%s,{\"kind\":3,\"user\":6}]", newer[i]);
+        assert_true(log_batch_decode(a, buf_str(&b), 1, back, 2));
+        assert_int_equal(back[0].kind, CHANGE_UNKNOWN);
+        assert_int_equal(back[0].room, 5);
+        assert_int_equal(back[0].local.head->version, 1);
+        assert_null(change_any_event(&back[0]));
+        assert_int_equal(back[1].kind, CHANGE_ACCOUNT_DATA);
+        feed_publish(f, back, 2);
+        assert_int_equal(feed_position(f), 2);
+        assert_int_equal(feed_kind_position(f, CHANGE_EVENT), 0);
+        feed_destroy(f);
+    }
+}
+
 static void malformed_batches_are_refused(void **state)
 {
     arena_auto struct arena *a = arena_create();
@@ -300,7 +328,7 @@ static void malformed_batches_are_refused(void **state)
                                       "[1]",
                                       "[{}]",
                                       "[{\"kind\":-1}]",
-                                      "[{\"kind\":99}]",
+                                      "[{\"kind\":99,\"room\":\"x\"}]",
                                       "[{\"kind\":0}]",
                                       "[{\"kind\":1,\"room\":\"x\"}]",
                                       "[{\"kind\":0,\"event\":{}}]",
@@ -346,6 +374,7 @@ int main(void)
         cmocka_unit_test(a_change_is_read_back_unchanged),
         cmocka_unit_test(no_field_is_forgotten),
         cmocka_unit_test(json_in_a_string_is_read),
+        cmocka_unit_test(what_newer_versions_write_is_skipped),
         cmocka_unit_test(malformed_batches_are_refused),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
