@@ -94,6 +94,7 @@ class Server:
         self.data.chmod(0o711)  # the embedded PostgreSQL may run as another user
         self.log = tempfile.NamedTemporaryFile("w+", prefix="concorde-log-", delete=False)
         self.more = []  # other options
+        self.binary = BINARY
         self.moved_ms = 0
         self.clock = tempfile.NamedTemporaryFile("wb", prefix="concorde-clock-", buffering=0)
         self.advance(0)
@@ -133,7 +134,7 @@ class Server:
             template.copy_to(self.data, BINARY, make_template)
         self.addresses, self.welcome = [], ""
         self.process = subprocess.Popen(
-            [BINARY, "serve", *self.options()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            [self.binary, "serve", *self.options()], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
             stderr=self.log, text=True, env={**environment(), **self.environment},
             start_new_session=True,
         )

@@ -110,13 +110,15 @@ class Node(Server):
 
 
 class Cluster(Server):
-    """settings: of all nodes, as Server takes them. n: how many nodes."""
+    """settings: of all nodes, as Server takes them. n: how many nodes. binaries: what each node runs, if not this
+    program; then the first one makes its database itself."""
 
-    def __init__(self, settings=None, data=None, is_first=False, n=NODES, postgres=None):
+    def __init__(self, settings=None, data=None, is_first=False, n=NODES, postgres=None, binaries=()):
         super().__init__(settings, data=data)
         self.postgres = postgres or shared_postgres()
         self.database = f"concorde_{next(numbers)}"
-        self.n, self.made, self.balancer = n, [], None
+        self.n, self.made, self.balancer = len(binaries) or n, [], None
+        self.binaries = binaries
 
     @property
     def nodes(self):
@@ -131,9 +133,12 @@ class Cluster(Server):
         return self.nodes[0].options()
 
     def _make(self):
-        make_template(self.postgres)
-        self.postgres.make_database(self.database, TEMPLATE)
+        if not self.binaries:
+            make_template(self.postgres)
+        self.postgres.make_database(self.database, "template0" if self.binaries else TEMPLATE)
         self.made = [Node(self, self.data / f"node{i}") for i in range(self.n)]
+        for node, binary in zip(self.made, self.binaries):
+            node.binary = binary
         is_behind = self.settings.get("trusted_proxies")  # the test plays a proxy, too
         self.balancer = Balancer(
             [node.port for node in self.nodes], getattr(self, "certificate", None),
