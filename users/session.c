@@ -390,19 +390,6 @@ void session_begin_reply(struct session *s, int64_t device, int64_t since)
             memset(m->sets, 0, sizeof m->sets);
 }
 
-void session_forget_room(struct session_table *t, int64_t user, int64_t room)
-{
-    LOCKED(&t->lock);
-    struct session *s = map_get_int(&t->sessions, user);
-    if (!s)
-        return;
-    LOCKED(&s->lock);
-    s->moves++;
-    struct session_room *r = map_get_int(&s->rooms, room);
-    if (r && (r->membership == MEMBERSHIP_LEAVE || r->membership == MEMBERSHIP_BAN))
-        r->forgotten = true;
-}
-
 /* ---- the table ---- */
 
 struct session_table *session_table_create(struct node *node)

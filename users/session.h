@@ -64,9 +64,6 @@ bool session_member_is_new(struct session *s, int64_t device, int64_t since, int
                            int64_t member, int64_t position);
 void session_begin_reply(struct session *s, int64_t device, int64_t since);
 
-/* Call when the user has forgotten a room that they left. */
-void session_forget_room(struct session_table *t, int64_t user, int64_t room);
-
 /* Wakes all users in a room for what is not in the log, such as the end of typing. */
 void session_wake_room(struct session_table *t, int64_t room);
 

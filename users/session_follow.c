@@ -209,6 +209,19 @@ static void session_follow_apply_event_locked(struct session_table *t, const str
         end_watch_locked(t, c);
 }
 
+/* The room's membership is that at this position, as for the row. */
+static void session_follow_forget_locked(struct session_table *t, const struct change *c)
+{
+    struct session *s = map_get_int(&t->sessions, c->user);
+    if (!s)
+        return;
+    LOCKED(&s->lock);
+    s->moves++;
+    struct session_room *r = map_get_int(&s->rooms, c->room);
+    if (r && (r->membership == MEMBERSHIP_LEAVE || r->membership == MEMBERSHIP_BAN))
+        r->forgotten = true;
+}
+
 static void session_follow_apply_locked(struct session_table *t, const struct change *c)
 {
     switch (c->kind) {
@@ -221,6 +234,9 @@ static void session_follow_apply_locked(struct session_table *t, const struct ch
             wake_for_receipt_locked(t, c);
         else
             wake_user_locked(t, c->user, c->room, c->position);
+        return;
+    case CHANGE_FORGET:
+        session_follow_forget_locked(t, c);
         return;
     case CHANGE_DEVICE_KEYS:
         return;           /* sent with the next change */

@@ -29,6 +29,7 @@ enum change_kind {
     CHANGE_TO_SERVER,  /* to-device messages wait for a server, or the operator ran a command on it
                           (is_asked) */
     CHANGE_TYPING,     /* room, user. No row stores it but that of log_batches */
+    CHANGE_FORGET,     /* user: forgot the room, which they have left (wakes no reader) */
     CHANGE_KIND_COUNT, /* of those that are written */
     /* Read from a newer version. Of it is known what all kinds have, such as the room's head. */
     CHANGE_UNKNOWN = CHANGE_KIND_COUNT

@@ -101,12 +101,10 @@ SQL(members_forget_sql,
     "UPDATE room_members SET forgotten = true WHERE room = $1 AND \"user\" = $2 "
     "AND membership IN (" MEMBERSHIPS_ENDED_SQL ")")
 
-const struct err *members_forget(struct tx *tx, int64_t room, int64_t user, bool *ret_done)
+void members_write_forgotten(struct write *w, int64_t room, int64_t user)
 {
-    int64_t n;
-    TRY(db_exec(tx, &members_forget_sql, P(INT(room), INT(user)), &n));
-    *ret_done = n > 0;
-    return NULL;
+    write_change(w, &(struct change){.kind = CHANGE_FORGET, .room = room, .user = user});
+    write_statement(w, &members_forget_sql, P(INT(room), INT(user)));
 }
 
 SQL(members_count_invites_sql,

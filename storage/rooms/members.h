@@ -33,8 +33,8 @@ const struct err *members_of_user(struct tx *tx, int64_t user, const struct memb
 enum { FORGOTTEN_MAX = 1000 };
 const struct err *members_of_user_and_forgotten(struct tx *tx, int64_t user,
                                                 const struct member_row **ret, size_t *ret_n);
-/* Forgets a room that the user has left; ret_done false if they have not. */
-const struct err *members_forget(struct tx *tx, int64_t room, int64_t user, bool *ret_done);
+/* Forgets a room, if the user is not in it any more when this is committed. */
+void members_write_forgotten(struct write *w, int64_t room, int64_t user);
 
 /* Does the user still have the room in their list (not forgotten)? */
 const struct err *members_remember(struct tx *tx, int64_t room, int64_t user, bool *ret);

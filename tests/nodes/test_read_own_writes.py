@@ -1,5 +1,6 @@
 """What one node has answered, another one knows at the next request."""
 
+import json
 import threading
 
 import pytest
@@ -111,3 +112,17 @@ def test_a_transaction_id_is_repeated_at_another_node(nodes):
     ids = {c.put(f"/rooms/{q(room)}/send/m.room.message/same{i}", body)["event_id"]
            for i in range(20) for c in (here, there)}
     assert len(ids) == 20
+
+
+def test_a_room_that_was_forgotten(nodes):
+    """An initial sync that wants left rooms has it until then."""
+    here, there = pair(nodes, "forgetter")
+    filter = json.dumps({"room": {"include_leave": True}})
+    for first, second in (here, there), (there, here):
+        room = first.create_room(preset="public_chat")
+        first.leave(room)
+        for client in (first, second):
+            assert room in client.sync(filter=filter)["rooms"]["leave"]
+        first.post(f"/rooms/{q(room)}/forget")
+        for client in (second, first):
+            assert room not in client.sync(filter=filter).get("rooms", {}).get("leave", {})

@@ -199,6 +199,8 @@ static const struct part {
     PART(ACCOUNT, account, 1),
     PART(TO_SERVER, to_server, 1),
     PART(TYPING, typing, 1),
+    PART(FORGET, room, 0),
+    PART(FORGET, user, 0),
 };
 
 /* gcc can tell padding bytes; older clang cannot, and then no byte is checked. */

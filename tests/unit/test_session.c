@@ -207,6 +207,47 @@ static void changes_of_users_do_not_hide_those_of_rooms(void **state)
     scope_finish(&s);
 }
 
+static void session_write_forgotten(struct job *job, int64_t room)
+{
+    struct write *w = write_begin(job);
+    members_write_forgotten(w, room, bob.user);
+    NO_ERR(write_commit(job, w, NULL));
+}
+
+static bool session_is_forgotten(struct job *job, int64_t room)
+{
+    struct session_room of_session;
+    bool is_remembered;
+    assert_true(session_get_room(open_session(job, &bob), room, &of_session));
+    NO_ERR(members_remember(job_tx(job), room, bob.user, &is_remembered));
+    assert_int_equal(of_session.forgotten, !is_remembered);
+    return of_session.forgotten;
+}
+
+static void only_rooms_that_were_left_are_forgotten(void **state)
+{
+    static const struct {
+        const char *membership;
+        bool is_forgotten;
+    } rows[] = {{"join", false}, {"leave", true}, {"join", false}, {"ban", true}};
+    struct scope s;
+    scope_init(&s, node_store());
+    const char *room_id = create_public_room(&s.job, &alice, "12");
+    int64_t room = room_named(&s.job, room_id)->id;
+    struct sleeper z;
+    sleep_on(&z, open_session(&s.job, &bob));
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        NO_ERR(set_membership(&s.job, room_id, &bob, rows[i].membership));
+        assert_false(session_is_forgotten(&s.job, room));
+        was_woken(&z);
+        session_write_forgotten(&s.job, room);
+        assert_int_equal(session_is_forgotten(&s.job, room), rows[i].is_forgotten);
+        assert_false(was_woken(&z));
+    }
+    get_up(&z);
+    scope_finish(&s);
+}
+
 static void a_reset_wakes_all_sessions_and_reads_anew(void **state)
 {
     struct scope s;
@@ -354,6 +395,7 @@ int main(void)
         cmocka_unit_test(the_oldest_of_too_many_waiters_is_displaced),
         cmocka_unit_test(changed_rooms_are_remembered),
         cmocka_unit_test(changes_of_users_do_not_hide_those_of_rooms),
+        cmocka_unit_test(only_rooms_that_were_left_are_forgotten),
         cmocka_unit_test(a_reset_wakes_all_sessions_and_reads_anew),
         cmocka_unit_test(lazily_loaded_members_are_sent_once),
         cmocka_unit_test(a_few_lazily_loaded_members_are_never_sent_twice),

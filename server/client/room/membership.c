@@ -359,15 +359,18 @@ static const struct err *post_unban(struct request *rq, struct reply *rp)
 
 static const struct err *post_forget(struct request *rq, struct reply *rp)
 {
+    struct job *job = job_of(rq);
+    int64_t user = caller_of(rq)->user;
     struct room *room;
-    bool done;
-    TRY(room_find(job_of(rq), request_param(rq, "room"), &room));
-    if (!room || room_membership(room, caller_of(rq)->user) == MEMBERSHIP_NONE)
+    TRY(room_find(job, request_param(rq, "room"), &room));
+    enum membership m = room ? room_membership(room, user) : MEMBERSHIP_NONE;
+    if (m == MEMBERSHIP_NONE)
         return unknown_room(request_param(rq, "room"));
-    TRY(members_forget(job_tx(job_of(rq)), room->id, caller_of(rq)->user, &done));
-    if (!done)
+    if (m != MEMBERSHIP_LEAVE && m != MEMBERSHIP_BAN)
         return err(ERR_UNKNOWN, "You must leave the room before you can forget it");
-    session_forget_room(job_of(rq)->users->sessions, caller_of(rq)->user, room->id);
+    struct write *w = write_begin(job);
+    members_write_forgotten(w, room->id, user);
+    TRY(write_commit(job, w, NULL));
     return reply_empty(rp);
 }
 
