@@ -112,8 +112,8 @@ static const struct err *try_peer(struct attempts *at, bool is_last, struct http
     const char *const *addresses;
     size_t n;
     int64_t began = mono_us();
-    const struct err *e =
-        target_addresses(at->client, at->arena, &at->peer, at->deadline_ms, &addresses, &n);
+    const struct err *e = target_addresses(at->client, at->arena, &at->peer, at->call->allow_denied,
+                                           at->deadline_ms, &addresses, &n);
     if (e) {
         client_count(at->client, e->code == ERR_FORBIDDEN ? OUTCOME_REFUSED : OUTCOME_UNREACHABLE,
                      mono_us() - began);
@@ -181,7 +181,7 @@ const struct err *http_client_run(struct http_client *c, struct arena *a,
             return err(ERR_CONNECTION_FAILED, "%.150s redirects too often", at.peer.host);
         TRY(target_follow(a, now.url, location, &now.url));
         now.headers = without_credentials(a, now.headers);
-        now.allow_plain = false;
+        now.allow_plain = now.allow_denied = false;
         now.peers_n = 0;
     }
     *ret = answer;

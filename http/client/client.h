@@ -52,6 +52,7 @@ struct http_call {
     enum http_method method;
     const char *url;               /* https://NAME[:PORT]/PATH?QUERY, sent unchanged */
     bool allow_plain;              /* http:// too */
+    bool allow_denied;             /* also denied addresses: the operator gave the URL */
     const struct http_peer *peers; /* tried in turn; none: the URL's host */
     size_t peers_n;
     const char *const *headers; /* "Name: value"; ends with NULL; may be NULL */

@@ -130,8 +130,8 @@ static const struct err *client_target_resolve(struct http_client *c, struct are
 }
 
 const struct err *target_addresses(struct http_client *c, struct arena *a,
-                                   const struct http_peer *peer, int64_t deadline_ms,
-                                   const char *const **ret, size_t *ret_n)
+                                   const struct http_peer *peer, bool allow_denied,
+                                   int64_t deadline_ms, const char *const **ret, size_t *ret_n)
 {
     struct address *literal = arena_alloc(a, sizeof *literal);
     struct resolved found = {literal, 1, false};
@@ -148,7 +148,7 @@ const struct err *target_addresses(struct http_client *c, struct arena *a,
     const char **list = arena_alloc_array(a, found.n, sizeof *list);
     size_t n = 0;
     for (size_t i = 0; i < found.n; i++)
-        if (!is_denied(c, &found.addresses[i]))
+        if (allow_denied || !is_denied(c, &found.addresses[i]))
             list[n++] = connect_to(a, &found.addresses[i], peer->port);
     if (!n)
         return err(ERR_FORBIDDEN, "This server does not contact the addresses of %.150s",

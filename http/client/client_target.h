@@ -10,10 +10,10 @@ const struct err *target_read(struct arena *a, const char *url, bool allow_plain
 /* The URL to which a redirect leads, https:// only. */
 const struct err *target_follow(struct arena *a, const char *url, const char *location,
                                 const char **ret);
-/* The addresses of a peer that may be contacted, in the form of CURLOPT_CONNECT_TO; ERR_FORBIDDEN
- * when all are denied. */
+/* The addresses of a peer that may be contacted (allow_denied: all), in the form of
+ * CURLOPT_CONNECT_TO; ERR_FORBIDDEN when all are denied. */
 const struct err *target_addresses(struct http_client *c, struct arena *a,
-                                   const struct http_peer *peer, int64_t deadline_ms,
-                                   const char *const **ret, size_t *ret_n);
+                                   const struct http_peer *peer, bool allow_denied,
+                                   int64_t deadline_ms, const char *const **ret, size_t *ret_n);
 
 #endif
