@@ -350,10 +350,10 @@ static struct str folded_body(const struct evaluation *v)
     return text.p ? text_fold_unless_ascii(v->job->arena, text) : text;
 }
 
-static const struct err *evaluate_for(struct evaluation *v, int64_t user, const char *user_id)
+static const struct err *unread_evaluate_user(struct evaluation *v, int64_t user,
+                                              const char *user_id, struct push_outcome *ret)
 {
     const struct user_rules *rules;
-    struct push_outcome o;
     TRY(need_tree(v));
     TRY(user_rules_get(v->job, user, user_id, &rules));
     if (rules->anything && v->body.n)
@@ -363,8 +363,15 @@ static const struct err *evaluate_for(struct evaluation *v, int64_t user, const 
     v->context.user_id = user_id;
     v->context.display_name = v->room->names ? name_index_display_name(v->room->names, user) : NULL;
     v->context.steps_max = v->steps < STEPS_MAX ? PUSH_STEPS_MAX : STEPS_AFTERWARDS;
-    push_rules_evaluate(rules->ruleset, v->tree, &v->context, &o);
-    v->steps += o.steps;
+    push_rules_evaluate(rules->ruleset, v->tree, &v->context, ret);
+    v->steps += ret->steps;
+    return NULL;
+}
+
+static const struct err *evaluate_for(struct evaluation *v, int64_t user, const char *user_id)
+{
+    struct push_outcome o;
+    TRY(unread_evaluate_user(v, user, user_id, &o));
     struct push_action a = {user, o.notify - v->base.notify, o.highlight - v->base.highlight};
     if (a.notify || a.highlight)
         add_action(v, a);
@@ -402,4 +409,40 @@ const struct err *unread_evaluate_locked(struct job *job, struct room *room, str
     for (size_t i = 0; i < v.actions_n; i++)
         push_actions_write(w, room->id, change->event.thread, &v.actions[i], at);
     return NULL;
+}
+
+/* ---- for pushers ---- */
+
+static const struct err *unread_evaluate_each(struct evaluation *v,
+                                              bool (*wants)(void *ctx, int64_t user), void *ctx,
+                                              struct push_outcomes *ret)
+{
+    if (!is_unnoticed(v->event)) {
+        TRY(need_tree(v));
+        ret->base = push_rules_evaluate_base(v->tree, &v->context);
+    }
+    TRY(find_singled_out(v));
+    TRY(find_own_rules(v));
+    for (struct map_slot *s = NULL; (s = map_next(&v->users, s));) {
+        if (!wants(ctx, (int64_t)s->id))
+            continue;
+        struct push_outcome *o = arena_alloc(v->job->arena, sizeof *o);
+        TRY(unread_evaluate_user(v, (int64_t)s->id, s->value, o));
+        map_put_int(&ret->own, (int64_t)s->id, o);
+    }
+    return NULL;
+}
+
+const struct err *unread_evaluate_outcomes_locked(struct job *job, struct room *room,
+                                                  const struct event *e, int64_t sender,
+                                                  bool (*wants)(void *ctx, int64_t user), void *ctx,
+                                                  struct push_outcomes *ret)
+{
+    struct change change = {.kind = CHANGE_EVENT, .user = sender};
+    struct evaluation v = {.job = job, .room = room, .event = e, .change = &change};
+    *ret = (struct push_outcomes){0};
+    const struct err *bad = unread_evaluate_each(&v, wants, ctx, ret);
+    map_finish(&v.mentioned);
+    map_finish(&v.users);
+    return bad;
 }

@@ -7,6 +7,8 @@
 #ifndef ROOMS_WRITE_UNREAD_EVALUATE_H
 #define ROOMS_WRITE_UNREAD_EVALUATE_H
 
+#include "base/map.h"
+#include "matrix/push_rules.h"
 #include "storage/db/write.h"
 
 struct room;
@@ -22,5 +24,18 @@ void unread_member_changed_locked(struct room *room, const struct room_member *m
  * actions, and their rows in the write). The change has the thread. */
 const struct err *unread_evaluate_locked(struct job *job, struct room *room, struct write *w,
                                          int at, const struct event *e, struct change *change);
+
+/* What the rules do with an event, for pushers. */
+struct push_outcomes {
+    struct push_outcome base; /* for all members but those in: */
+    struct map own;           /* users.id -> struct push_outcome, in the job's arena */
+};
+
+/* Under the room's lock, for an event that is committed. Of the users who may have another outcome
+ * than the rest, those that wants() names are evaluated. The caller calls map_finish(&ret->own). */
+const struct err *unread_evaluate_outcomes_locked(struct job *job, struct room *room,
+                                                  const struct event *e, int64_t sender,
+                                                  bool (*wants)(void *ctx, int64_t user), void *ctx,
+                                                  struct push_outcomes *ret);
 
 #endif
