@@ -12,6 +12,7 @@
 #include "rooms/rooms.h"
 #include "rooms/state/auth_index.h"
 #include "server/account/auth.h"
+#include "server/push/push.h"
 #include "server/server.h"
 #include "users/presence.h"
 #include "users/session.h"
@@ -46,6 +47,7 @@ static const struct {
     [LISTENER_INBOUND] = {inbound_on_changes, .after = AFTER(ROOMS)},
     /* Wakes a thread that looks for guests in the room, and at its guest access. */
     [LISTENER_GUESTS] = {guest_watch_on_changes, .after = AFTER(ROOMS)},
+    [LISTENER_PUSHES] = {pushes_on_changes, pushes_on_settled},
 };
 
 bool listener_follows(enum listener later, enum listener earlier)
@@ -86,6 +88,8 @@ static void *listener_ctx(struct node *node, enum listener l)
         return f ? f->inbound : NULL;
     case LISTENER_GUESTS:
         return f ? f->guest_watch : NULL;
+    case LISTENER_PUSHES:
+        return node->server->pushes;
     case LISTENERS_N:
         break;
     }

@@ -23,6 +23,7 @@ enum listener {
     LISTENER_SENDER,
     LISTENER_INBOUND,
     LISTENER_GUESTS,
+    LISTENER_PUSHES,
     LISTENERS_N
 };
 

@@ -6,6 +6,8 @@
 #include "server/cli/data_dir.h"
 #include "server/node_parts.h"
 #include "server/node_rates.h"
+#include "server/push/push.h"
+#include "server/server.h"
 #include "storage/db/committer.h"
 #include "storage/db/epochs.h"
 #include "storage/db/log.h"
@@ -192,6 +194,8 @@ static const struct err *server_node_start(struct running_node *n, enum node_kin
     if (kind == NODE_SERVER)
         federation_start(s->federation);
     if (kind == NODE_SERVER)
+        pushes_start(s->server->pushes);
+    if (kind == NODE_SERVER)
         node_start_leases(s);
     if (kind == NODE_SERVER)
         TRY(data_dir_publish(n->lock_fd, n->uri));
@@ -220,6 +224,7 @@ void node_stop(struct running_node *n)
 {
     struct node *s = &n->node;
     leases_give_back(s->storage->leases);
+    pushes_stop(s->server->pushes);
     federation_stop(s->federation);
     typing_stop(s->users->typing);
     presence_stop(s->users->presence);

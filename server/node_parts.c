@@ -14,6 +14,7 @@
 #include "rooms/write/txn.h"
 #include "server/account/auth.h"
 #include "server/media/repo.h"
+#include "server/push/push.h"
 #include "server/server.h"
 #include "storage/db/epochs.h"
 #include "storage/db/feed.h"
@@ -70,12 +71,15 @@ const struct err *node_create_parts(struct node *node, const struct node_sizes *
     node->server->rates = make_rates(&node->keys->current);
     if (is_server)
         TRY(federation_create(node));
+    if (is_server)
+        TRY(pushes_create(node));
     feed_set_listeners(node->storage->feed, listeners, listeners_of(node, listeners));
     return NULL;
 }
 
 void node_destroy_parts(struct node *node)
 {
+    pushes_destroy(node->server->pushes);
     federation_destroy(node->federation);
     search_indexer_destroy(node->rooms->indexer);
     auth_destroy(node->server->auth);

@@ -7,6 +7,7 @@
 #include "server/media/thumbnail_make.h"
 #include "server/metrics.h"
 #include "server/node.h"
+#include "server/push/push.h"
 #include "server/routes.h"
 #include "server/sd_notify.h"
 #include "server/server.h"
@@ -214,6 +215,7 @@ static void add_store_metrics(void *what, struct buf *out)
     session_table_add_metrics(s->users->sessions, out);
     media_repo_add_metrics(s->server->media, out);
     federation_add_metrics(s->federation, out);
+    pushes_add_metrics(s->server->pushes, out);
 }
 
 /* The address with the actual port. */
@@ -287,6 +289,7 @@ static const struct err *server_serve_serve(struct cli *cli, struct running_node
     follower_set_parked(n->storage.follower, NULL, NULL);
     int drain_ms = n->is_lost ? 0 : (int)n->node.config->shutdown_timeout_ms;
     federation_drain(n->node.federation, drain_ms);
+    pushes_drain(n->server.pushes, drain_ms);
     leases_give_back(n->node.storage->leases);
     http_server_stop(http, drain_ms);
     return n->is_lost ? err(ERR_UNAVAILABLE, "The database was lost to another, see above") : NULL;

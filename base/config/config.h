@@ -96,6 +96,10 @@ struct config {
     const char *turn_shared_secret, *turn_username, *turn_password;
     struct config_list turn_uris;
     int64_t turn_user_lifetime_ms;
+    bool push_enabled, push_include_content, push_count_rooms;
+    struct config_list push_rewrite;   /* APP_ID=URL */
+    struct config_list push_ca_list;   /* PEM files; empty: the system's authorities */
+    struct config_list push_allowlist; /* CIDRs, besides ip_range_allowlist */
     /* /.well-known/matrix/support; NULL: not published */
     const char *support_page, *support_email, *support_matrix_id, *support_role;
     const char *terms_url; /* for the page at / */

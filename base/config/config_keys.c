@@ -208,6 +208,24 @@ const struct config_key config_keys[] = {
     KEY("turn_user_lifetime", DURATION, turn_user_lifetime_ms, "1h",
         "How long credentials for them are valid.", .min = 1000, .max = 31536000000),
 
+    KEY("push.enabled", BOOL, push_enabled, "true",
+        "Are users' phones notified, through the push gateways that their apps name?"),
+    KEY("push.include_content", BOOL, push_include_content, "true",
+        "Do push gateways receive the content of events, unless the app asked for ids only?"),
+    KEY("push.group_unread_count_by_room", BOOL, push_count_rooms, "true",
+        "Is a phone's unread count that of rooms with unread messages? Otherwise of messages."),
+    KEY("push.rewrite", LIST, push_rewrite, NULL,
+        "Where the notifications of an app are sent instead of the URL that it gives, as "
+        "APP_ID=URL; these addresses may be private, and http://.",
+        .check = config_check_push_rewrite),
+    KEY("push.custom_ca_list", LIST, push_ca_list, NULL,
+        "PEM files of the certificate authorities to trust for push gateways. Default: the "
+        "system's.",
+        .check = config_check_filled),
+    KEY("push.ip_range_allowlist", LIST, push_allowlist, NULL,
+        "Addresses of push gateways that are allowed although ip_range_denylist has them.",
+        .check = config_check_cidr),
+
     KEY("rate_limits", BOOL, rate_limits, "true",
         "Limit the requests of users and addresses? Off is for tests only."),
     RATE("rc_message", rc_message, "10", "50", "a user may send events"),

@@ -88,6 +88,7 @@ void config_read_file(struct config_reader *r, const char *file);
 
 /* Checks for config_keys.c, in config_value.c. */
 const char *config_check_url(const char *text);
+const char *config_check_push_rewrite(const char *text);
 const char *config_check_cidr(const char *text);
 const char *config_check_language(const char *text);
 const char *config_check_database(const char *text);

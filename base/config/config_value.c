@@ -80,6 +80,14 @@ const char *config_check_url(const char *text)
     return well ? NULL : "an http:// or https:// URL without query";
 }
 
+const char *config_check_push_rewrite(const char *text)
+{
+    const char *url = strchr(text, '=');
+    return url && url > text && !config_check_url(url + 1)
+               ? NULL
+               : "APP_ID=URL, an http:// or https:// URL";
+}
+
 /* The stemmers of PostgreSQL 13 and later. */
 const char *config_check_language(const char *text)
 {

@@ -60,3 +60,12 @@ const struct err *events_find_auth_chain(struct tx *tx, int64_t room, const stru
         P(INT(room), TEXT_ARRAY(ids, n), BOOL(v->event_id != EVENT_ID_GIVEN), INT((int64_t)limit)),
         R(TEXT_OUT(&one)), LIST(one, ret, ret_n));
 }
+
+SQL(events_of_log_sql, EVENT_SELECT "WHERE e.position > $1 AND e.position <= $2 "
+                                    "ORDER BY e.position LIMIT $3")
+
+const struct err *events_of_log(struct tx *tx, int64_t from, int64_t to, int64_t limit,
+                                const struct stored_event **ret, size_t *ret_n)
+{
+    return event_rows(tx, &events_of_log_sql, P(INT(from), INT(to), INT(limit)), ret, ret_n);
+}

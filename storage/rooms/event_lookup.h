@@ -21,4 +21,8 @@ const struct err *events_find_auth_chain(struct tx *tx, int64_t room, const stru
                                          const char *const *ids, size_t n, size_t limit,
                                          const char *const **ret, size_t *ret_n);
 
+/* Events of all rooms in the order of the log: from < position <= to. */
+const struct err *events_of_log(struct tx *tx, int64_t from, int64_t to, int64_t limit,
+                                const struct stored_event **ret, size_t *ret_n);
+
 #endif

@@ -13,7 +13,8 @@ PUSHER = {
 def test_set_list_delete(alice):
     assert alice.get("/pushers") == {"pushers": []}
     assert alice.post("/pushers/set", {**PUSHER, "append": False}) == {}
-    assert alice.get("/pushers") == {"pushers": [PUSHER]}
+    more = {"org.matrix.msc3881.enabled": True, "org.matrix.msc3881.device_id": alice.device_id}
+    assert alice.get("/pushers") == {"pushers": [{**PUSHER, **more}]}
     alice.post("/pushers/set", {**PUSHER, "lang": "de"})
     assert [p["lang"] for p in alice.get("/pushers")["pushers"]] == ["de"]
     alice.post("/pushers/set", {**PUSHER, "pushkey": "key 2"})

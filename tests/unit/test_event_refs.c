@@ -68,6 +68,7 @@ static const char *const other_positions[] = {
     "presence.position",
     "profiles.position",
     "pushers.sent_position",
+    "push_slices.position",
     "receipts.position",
     "remote_device_lists.complete_at",
     "room_members.since",

@@ -22,8 +22,8 @@ static void a_node_has_what_it_needs(void **state)
 {
     struct feed_listener list[LISTENERS_N];
     size_t n = listeners_of(node_store(), list);
-    /* A command has no federation. */
-    assert_int_equal(n, LISTENERS_N - 3);
+    /* A command has no federation, and sends no pushes. */
+    assert_int_equal(n, LISTENERS_N - 4);
     assert_ptr_equal(list[0].ctx, node_store()->server->auth);
     for (size_t i = 0; i < n; i++)
         assert_true(list[i].on_changes && list[i].ctx);

@@ -1,20 +1,40 @@
 /* Client-server API, "Push Notifications": pushers. */
 #include "storage/users/pushers.h"
+#include "base/clock.h"
 #include "server/account/caller.h"
 #include "server/routes.h"
+#include "storage/db/intern.h"
+#include "storage/users/users.h"
 
 enum { PUSHKEY_MAX = 512, APP_ID_MAX = 64, PUSHER_BYTES_MAX = 16 * 1024 };
 
+/* MSC3881. */
+#define ENABLED "org.matrix.msc3881.enabled"
+#define DEVICE_ID "org.matrix.msc3881.device_id"
+
+/* As it was set, with what clients learn of it besides. */
+static const struct err *pushers_add_listed(struct arena *a, const struct listed_pusher *p,
+                                            struct buf *out)
+{
+    json_t *o;
+    TRY(json_read_own(a, p->json, &o));
+    if (!json_object_get(o, ENABLED))
+        json_object_set_new(o, ENABLED, json_true());
+    if (p->device_id)
+        json_object_set_new(o, DEVICE_ID, json_string(p->device_id));
+    buf_add_json_comma(out);
+    buf_add_json(out, o);
+    return NULL;
+}
+
 static const struct err *get_pushers(struct request *rq, struct reply *rp)
 {
-    const struct str *pushers;
+    const struct listed_pusher *pushers;
     size_t n;
     TRY(pushers_list(job_tx(job_of(rq)), caller_of(rq)->user, &pushers, &n));
     BUF_LIT(&rp->body, "{\"pushers\":[");
-    for (size_t i = 0; i < n; i++) {
-        buf_add_json_comma(&rp->body);
-        buf_add_str(&rp->body, pushers[i]);
-    }
+    for (size_t i = 0; i < n; i++)
+        TRY(pushers_add_listed(rq->arena, &pushers[i], &rp->body));
     BUF_LIT(&rp->body, "]}");
     return reply_body(rp, 200);
 }
@@ -47,16 +67,55 @@ static const struct err *pusher_json(struct request *rq, const char **ret)
         return err(ERR_INVALID_PARAM, "Only pushers of kind http are served");
     TRY(check_http(data));
     TRY(json_want_string(rq->body, "profile_tag", "", &text));
+    bool enabled;
+    TRY(json_want_bool(rq->body, ENABLED, true, &enabled));
     json_t *o = json_keep(rq->arena, json_copy(rq->body));
     json_object_del(o, "append");
+    json_object_del(o, DEVICE_ID);
     *ret = json_write(rq->arena, o);
     return NULL;
+}
+
+/* The change tells the node that sends to the user to look again. */
+static const struct err *pushers_changed(struct job *job, struct write *w, int64_t user)
+{
+    const char *user_id;
+    TRY(intern_name(job->storage->intern, INTERN_USER, user, &user_id));
+    users_write_changed(w, user, user_id);
+    return NULL;
+}
+
+static const struct err *pushers_fill(struct job *job, struct write *w, const struct pusher *p,
+                                      bool alone)
+{
+    const int64_t *others;
+    size_t n = 0;
+    if (p->json.p && alone)
+        TRY(pushers_find_others(job_tx(job), p, &others, &n));
+    for (size_t i = 0; i < n; i++)
+        TRY(pushers_changed(job, w, others[i]));
+    TRY(pushers_changed(job, w, p->user));
+    if (p->json.p)
+        pushers_write(w, p, alone, (int)write_changes_n(w));
+    else
+        pushers_write_deletion(w, p->user, p->app_id, p->pushkey);
+    return NULL;
+}
+
+static const struct err *pushers_store(struct job *job, const struct pusher *p, bool alone)
+{
+    struct write *w = write_begin(job);
+    const struct err *e = pushers_fill(job, w, p, alone);
+    if (!e)
+        return write_commit(job, w, NULL);
+    write_abandon(w);
+    return e;
 }
 
 static const struct err *post_pusher(struct request *rq, struct reply *rp)
 {
     const struct caller *c = caller_of(rq);
-    struct pusher p = {.user = c->user, .device = c->device};
+    struct pusher p = {.user = c->user, .device = c->device, .set_ts = now_ms()};
     const char *json = NULL;
     bool append;
     const json_t *kind = json_object_get(rq->body, "kind");
@@ -68,13 +127,12 @@ static const struct err *post_pusher(struct request *rq, struct reply *rp)
     if (strlen(p.app_id) > APP_ID_MAX || strlen(p.pushkey) > PUSHKEY_MAX)
         return err(ERR_INVALID_PARAM, "app_id is at most %d bytes, pushkey %d", APP_ID_MAX,
                    PUSHKEY_MAX);
-    if (json_is_null(kind)) {
-        TRY(pushers_delete(job_tx(job_of(rq)), p.user, p.app_id, p.pushkey));
-        return reply_empty(rp);
+    if (!json_is_null(kind)) {
+        TRY(pusher_json(rq, &json));
+        p.json = str_of(json);
+        TRY(pushers_check_space(job_tx(job_of(rq)), &p));
     }
-    TRY(pusher_json(rq, &json));
-    p.json = str_of(json);
-    TRY(pushers_set(job_tx(job_of(rq)), &p, !append));
+    TRY(pushers_store(job_of(rq), &p, !append));
     return reply_empty(rp);
 }
 

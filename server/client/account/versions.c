@@ -17,6 +17,7 @@ static const char *const unstable_features[] = {
     "org.matrix.msc3827.stable",               /* the directory by type of room */
     "org.matrix.msc3856",                      /* the list of threads */
     "org.matrix.msc3874",                      /* filters by rel_type */
+    "org.matrix.msc3881",                      /* pushers that are switched off */
     "org.matrix.msc3952_intentional_mentions", /* m.mentions */
     "org.matrix.msc3981",                      /* relations of relations */
     "org.matrix.msc4380.stable",               /* blocking invites */
