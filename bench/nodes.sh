@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs the benchmark of several nodes: one, two and three servers (NODES) on one PostgreSQL, which is the
-# first one's. Usage: bench/nodes.sh BINARY BENCH_BINARY; SECONDS_EACH as environment.
+# Runs the benchmark of several nodes: one, two and three servers (NODES="1 2 3") on one PostgreSQL, which is
+# the first one's. Usage: bench/nodes.sh BINARY BENCH_BINARY; SECONDS_EACH as environment.
 set -eu
 binary=$1 bench=$2
 dir=$(mktemp -d "${TMPDIR:-/tmp}/concorde-bench.XXXXXX")
@@ -35,11 +35,13 @@ uri=$(cut -d" " -f2- "$dir/1/concorde.lock")
 others=()
 echo "| benchmark | | | | | | | |"
 echo "| --- | --- | --- | --- | --- | --- | --- | --- |"
-for n in $(seq "${NODES:-3}"); do
-    if [ "$n" -gt 1 ]; then
-        start "$n" --set "database=$uri"
-        others+=(--other "127.0.0.1:$((base + n)),${pids[-1]}")
-    fi
+running=1
+for n in ${NODES:-1 2 3}; do
+    while [ "$running" -lt "$n" ]; do
+        running=$((running + 1))
+        start "$running" --set "database=$uri"
+        others+=(--other "127.0.0.1:$((base + running)),${pids[-1]}")
+    done
     "$bench" --address 127.0.0.1:$((base + 1)) --pid "${pids[0]}" "${others[@]}" \
         --postmaster "$(head -1 "$dir"/1/postgres/data/postmaster.pid)" --seconds "${SECONDS_EACH:-5}" nodes ||
         { tail -5 "$dir"/log*; exit 1; }
