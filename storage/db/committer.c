@@ -18,7 +18,9 @@ enum {
     BATCH_BYTES_MAX = 2 << 20,
     RECONNECT_MS = 200, /* between attempts while the database cannot be reached */
     RETRY_AFTER_MS = 1000,
-    REFUSED_MAX = 8 /* times that a batch is sent again because nodes come and go */
+    REFUSED_MAX = 8, /* times that a batch is sent again because nodes come and go */
+    /* For so long after a write has lost, batches begin with the question which others will. */
+    OUTRUN_MS = 200
 };
 
 /* The committer has no thread: the first waiting writer (the leader) commits for all that wait with
@@ -41,84 +43,26 @@ struct committer {
     struct log_session session;
     struct batch batch;
     int64_t batch_number;
+    int64_t outrun_ms; /* mono_unmoved_ms() when a write last lost to another node */
 
     _Atomic int64_t batches, writes, large_writes, failures, timeouts;
 };
 
 /* ---- one transaction ---- */
 
-SQL(begin_sql, "BEGIN")
-SQL(commit_sql, "COMMIT")
 SQL(rollback_sql, "ROLLBACK")
-/* A batch of an epoch that has ended, or of a node that does not know all others, fails as a whole.
- */
-SQL(head_sql, "UPDATE log_head SET node = $2, batch = $3, position = CASE "
-              "WHEN epoch = $4 AND members = $5 THEN position + $1 ELSE log_refuse() END "
-              "RETURNING position")
-
-static const struct err *send_table(struct committer *c, struct table_rows *t)
-{
-    int n = t->table->columns_n;
-    const char *values[BATCH_COLUMNS_MAX];
-    int lengths[BATCH_COLUMNS_MAX], formats[BATCH_COLUMNS_MAX];
-    Oid types[BATCH_COLUMNS_MAX];
-    for (int i = 0; i < n; i++) {
-        values[i] = t->columns[i].p;
-        lengths[i] = (int)t->columns[i].n;
-        formats[i] = 1;
-        types[i] = db_type_array_oid(t->table->columns[i]);
-    }
-    struct db_encoded e = {
-        .n = n, .types = types, .values = values, .lengths = lengths, .formats = formats};
-    return pipeline_send_encoded(&c->session.pipeline, t->table->sql, &e);
-}
-
-static const struct err *send_statement(struct committer *c, const struct statement *s,
-                                        int64_t first, int64_t changes_n)
-{
-    struct db_param params[64];
-    if (s->params_n > 64)
-        abort();
-    for (size_t i = 0; i < s->params_n; i++) {
-        params[i] = s->params[i];
-        if (params[i].type == DB_POSITION)
-            params[i].i = changes_n - (params[i].i + first - 1);
-    }
-    return pipeline_send(&c->session.pipeline, s->sql, params, s->params_n);
-}
-
-SQL(batch_row_sql, "INSERT INTO log_batches (first, last, node, batch, changes) "
-                   "SELECT position - $1 + 1, position, $2, $3, $4 FROM log_head")
-SQL(notify_sql, "SELECT pg_notify('concorde_log', '')")
-
-/* Stores the changes for other processes, and wakes them. */
-static const struct err *send_batch_row(struct committer *c, const struct write *writes,
-                                        int64_t changes_n)
-{
-    buf_auto struct buf encoded = {0};
-    for (const struct write *w = writes; w; w = w->next)
-        for (size_t i = 0; i < w->changes_n; i++)
-            log_batch_add(&encoded, &w->changes[i]);
-    log_batch_end(&encoded);
-    TRY(pipeline_send(
-        &c->session.pipeline, &batch_row_sql,
-        P(INT(changes_n), INT(c->view.node), INT(c->batch_number), BYTES(buf_str(&encoded)))));
-    return pipeline_send(&c->session.pipeline, &notify_sql, NO_PARAMS);
-}
-
-/* What a batch is sent with: what this process knew of the log then. */
-struct log_claim {
-    int64_t epoch, members;
-    bool is_read; /* by other processes */
-};
 
 /* From here on, until publish() or end_flight(), the follower publishes nothing after it. */
-static struct log_claim begin_flight(struct committer *c)
+static struct batch_claim begin_flight(struct committer *c)
 {
     struct log_view *v = &c->view;
     LOCKED(&v->lock);
     v->in_flight = ++c->batch_number;
-    return (struct log_claim){v->epoch, v->members, v->others > 0 || !v->s.is_server};
+    return (struct batch_claim){.node = v->node,
+                                .number = v->in_flight,
+                                .epoch = v->epoch,
+                                .members = v->members,
+                                .is_read = v->others > 0 || !v->s.is_server};
 }
 
 static void end_flight_locked(struct log_view *v)
@@ -133,38 +77,6 @@ static void end_flight(struct committer *c)
     end_flight_locked(&c->view);
 }
 
-/* Sends BEGIN … COMMIT as one pipeline. */
-static const struct err *send_batch(struct committer *c, struct write *writes, int64_t changes_n,
-                                    const struct log_claim *claim)
-{
-    batch_clear(&c->batch);
-    int64_t first = 1;
-    for (struct write *w = writes; w; w = w->next) {
-        batch_add_rows(&c->batch, w->rows, first);
-        first += (int64_t)w->changes_n;
-    }
-    batch_encode(&c->batch, changes_n);
-
-    TRY(pipeline_send(&c->session.pipeline, &begin_sql, NO_PARAMS));
-    TRY(pipeline_send(&c->session.pipeline, &head_sql,
-                      P(INT(changes_n), INT(c->view.node), INT(c->batch_number), INT(claim->epoch),
-                        INT(claim->members))));
-    for (size_t i = 0; i < c->batch.tables_n; i++)
-        if (c->batch.tables[i].n)
-            TRY(send_table(c, &c->batch.tables[i]));
-    first = 1;
-    for (struct write *w = writes; w; w = w->next) {
-        for (const struct statement *s = w->statements; s; s = s->next)
-            TRY(send_statement(c, s, first, changes_n));
-        first += (int64_t)w->changes_n;
-    }
-    if (changes_n && claim->is_read)
-        TRY(send_batch_row(c, writes, changes_n));
-    return pipeline_send(&c->session.pipeline, &commit_sql, NO_PARAMS);
-}
-
-enum { HEAD_STATEMENT = 1 }; /* BEGIN is 0 */
-
 static int64_t count_changes(const struct write *writes)
 {
     int64_t n = 0;
@@ -173,13 +85,32 @@ static int64_t count_changes(const struct write *writes)
     return n;
 }
 
-/* ret_head: the position of the batch's last change. */
-static const struct err *run_batch(struct committer *c, struct write *writes,
-                                   struct log_claim *ret_claim, int64_t *ret_head)
+/* Writes that are to be committed together. */
+struct attempt {
+    struct write *writes;
+    struct write_queue outrun; /* cut out of them: they were built on versions that are gone */
+    struct batch_claim claim;
+    bool is_parted; /* looks for them first */
+    int refused, lost;
+};
+
+static const struct err *outrun_error(void)
 {
-    *ret_claim = begin_flight(c);
-    TRY(send_batch(c, writes, count_changes(writes), ret_claim));
-    return pipeline_run(&c->session.pipeline, HEAD_STATEMENT, ret_head, 1);
+    return err(ERR_CONFLICT, "Another request changed this at the same time");
+}
+
+/* ret_head: the position of the batch's last change. */
+static const struct err *run_batch(struct committer *c, struct attempt *t, int64_t *ret_head)
+{
+    struct pipeline *p = &c->session.pipeline;
+    t->claim = begin_flight(c);
+    if (t->is_parted)
+        TRY(batch_cut_outrun(&c->batch, p, &t->writes, &t->outrun, &t->claim.has_begun));
+    if (!t->writes)
+        return outrun_error();
+    TRY(batch_send(&c->batch, p, t->writes, count_changes(t->writes), &t->claim));
+    size_t which = t->claim.has_begun ? 0 : BATCH_HEAD_STATEMENT;
+    return pipeline_run(p, which, ret_head, 1);
 }
 
 /* ---- outcomes ---- */
@@ -442,7 +373,7 @@ static bool connection_was_lost(struct committer *c, const struct err *e)
 
 /* The log refuses a batch of an epoch that has ended, or of a node that does not know of another
  * one. True: it knows now, and the batch can be sent again. */
-static bool learned_why_refused(struct committer *c, const struct log_claim *claim)
+static bool learned_why_refused(struct committer *c, const struct batch_claim *claim)
 {
     struct log_head head;
     if (look_at_head(c, &head)) {
@@ -463,12 +394,11 @@ static bool all_are_empty(const struct write *writes)
 }
 
 /* An empty write only reads the head, to learn what others wrote. */
-static const struct err *run_writes(struct committer *c, struct write *writes,
-                                    struct log_claim *ret_claim, int64_t *ret_head)
+static const struct err *run_writes(struct committer *c, struct attempt *t, int64_t *ret_head)
 {
     struct log_head head;
-    if (!all_are_empty(writes))
-        return run_batch(c, writes, ret_claim, ret_head);
+    if (!all_are_empty(t->writes))
+        return run_batch(c, t, ret_head);
     TRY(look_at_head(c, &head));
     *ret_head = head.position;
     return NULL;
@@ -495,51 +425,95 @@ static void follow_winner(struct committer *c)
         log_err(LOG_WARN, "reading what other servers wrote to the log", e);
 }
 
-/* Commits these writes together; if one of them fails, each on its own. True: there was a
- * conflict. */
+/* The outcome may be unknown. True: the batch was not committed, and is to be sent again. */
+static bool attempt_lost_database(struct committer *c, struct attempt *t, int64_t started)
+{
+    disconnect(c);
+    if (!resolve_in_doubt(c, t->writes, started))
+        return false;
+    if (!t->lost++)
+        return true;
+    end_flight(c);
+    finish_all(t->writes, unavailable());
+    return false;
+}
+
+/* Has it been found out why the batch failed, so that it, or a part of it, can be sent again? */
+static bool attempt_learned(struct committer *c, struct attempt *t, enum err_code code)
+{
+    if (code == ERR_INTERNAL)
+        return t->refused++ < REFUSED_MAX && !is_lost(c) && log_session_is_open(&c->session) &&
+               learned_why_refused(c, &t->claim);
+    if (code != ERR_CONFLICT || t->is_parted || !t->writes->next)
+        return false;
+    return t->is_parted = true;
+}
+
+/* True: the batch, or what is left of it, is to be sent again. */
+static bool attempt_failed(struct committer *c, struct attempt *t, const struct err *e)
+{
+    struct err own = *e;
+    rollback(c);
+    end_flight(c);
+    bool again = t->writes && attempt_learned(c, t, own.code);
+    if (is_lost(c)) {
+        finish_all(t->writes, unavailable());
+        return false;
+    }
+    if (again)
+        return true;
+    if (own.code == ERR_CONFLICT)
+        follow_winner(c);
+    if (t->writes)
+        fail_batch(c, t->writes, &own);
+    return false;
+}
+
+/* True: once more. */
+static bool attempt_run(struct committer *c, struct attempt *t, bool *ret_conflict)
+{
+    int64_t head, started = mono_unmoved_ms();
+    t->claim = (struct batch_claim){0};
+    const struct err *e = run_writes(c, t, &head);
+    if (!e) {
+        publish(c, t->writes, head);
+        return *ret_conflict = false;
+    }
+    if (!is_lost(c) && connection_was_lost(c, e)) {
+        log_err(LOG_WARN, "the committer lost the database", e);
+        return attempt_lost_database(c, t, started);
+    }
+    *ret_conflict = e->code == ERR_CONFLICT;
+    return attempt_failed(c, t, e);
+}
+
+/* Those who lost learn of it when what won is published. */
+static void finish_outrun(struct committer *c, struct write *outrun)
+{
+    c->outrun_ms = mono_unmoved_ms();
+    for (const struct write *w = outrun; w; w = w->next)
+        c->failures++;
+    finish_all(outrun, outrun_error());
+}
+
+/* Commits these writes together; if one of them fails, each on its own, but for those that lost to
+ * another node. True: there was a conflict. */
 static bool commit(struct committer *c, struct write *writes)
 {
-    for (int refused = 0, lost = 0;; refused++) {
-        int64_t head, started = mono_unmoved_ms();
-        struct log_claim claim = {0};
-        const struct err *e = run_writes(c, writes, &claim, &head);
-        if (!e) {
-            publish(c, writes, head);
-            return false;
-        }
-        if (!is_lost(c) && connection_was_lost(c, e)) {
-            log_err(LOG_WARN, "the committer lost the database", e);
-            disconnect(c);
-            if (!resolve_in_doubt(c, writes, started))
-                return false;
-            if (!lost++)
-                continue;
-            end_flight(c);
-            finish_all(writes, unavailable());
-            return false;
-        }
-        struct err own = *e;
-        rollback(c);
-        end_flight(c);
-        bool again = own.code == ERR_INTERNAL && refused < REFUSED_MAX && !is_lost(c) &&
-                     log_session_is_open(&c->session) && learned_why_refused(c, &claim);
-        if (is_lost(c)) {
-            finish_all(writes, unavailable());
-            return false;
-        }
-        if (!again && own.code == ERR_CONFLICT)
-            follow_winner(c);
-        if (!again) {
-            fail_batch(c, writes, &own);
-            return own.code == ERR_CONFLICT;
-        }
-    }
+    struct attempt t = {.writes = writes};
+    bool conflict = false;
+    write_queue_init(&t.outrun);
+    t.is_parted = writes->next && mono_unmoved_ms() - c->outrun_ms < OUTRUN_MS;
+    while (attempt_run(c, &t, &conflict))
+        ;
+    if (t.outrun.first)
+        finish_outrun(c, t.outrun.first);
+    return conflict;
 }
 
 static void commit_each(struct committer *c, struct write *writes)
 {
     struct followed followed;
-    struct write *followers;
     for (struct write *w = writes, *next; w; w = next) {
         if (!ensure_connection(c)) {
             finish_all(w, unavailable());
@@ -550,8 +524,10 @@ static void commit_each(struct committer *c, struct write *writes)
         followed_note(w, &followed);
         if (!commit(c, w))
             continue;
+        struct write_queue followers;
+        write_queue_init(&followers);
         c->failures += (int64_t)followed_cut(&followed, &next, &followers);
-        finish_all(followers, err(ERR_CONFLICT, "The write was built on one that failed"));
+        finish_all(followers.first, err(ERR_CONFLICT, "The write was built on one that failed"));
     }
 }
 

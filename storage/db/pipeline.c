@@ -146,10 +146,10 @@ static bool read_result(struct pipeline *p, const struct queued *q, bool is_prep
     return true;
 }
 
-const struct err *pipeline_run(struct pipeline *p, size_t which, int64_t *ret, int columns)
+/* *ret: of the statement `which`, NULL if it gave none; also on an error. */
+static const struct err *pipeline_collect(struct pipeline *p, size_t which, PGresult **ret)
 {
     const struct err *e = NULL;
-    PGresult *wanted = NULL;
     size_t n = p->n;
     p->n = p->unsent = 0; /* kept until now: the deadlines of the answers depend on the size */
     bool connected = PQpipelineSync(p->connection->pg);
@@ -158,17 +158,41 @@ const struct err *pipeline_run(struct pipeline *p, size_t which, int64_t *ret, i
         if (q->prepare)
             connected = read_result(p, q, true, &e, NULL);
         if (connected)
-            connected = read_result(p, q, false, &e, i == which ? &wanted : NULL);
+            connected = read_result(p, q, false, &e, i == which ? ret : NULL);
     }
     if (connected)
         PQclear(db_connection_next_result(p->connection)); /* the synchronisation point */
     else if (!e)
         e = db_result_error(p->connection->pg, NULL, "pipeline");
+    p->bytes = 0;
+    return e;
+}
+
+const struct err *pipeline_run(struct pipeline *p, size_t which, int64_t *ret, int columns)
+{
+    PGresult *wanted = NULL;
+    const struct err *e = pipeline_collect(p, which, &wanted);
     if (!e && columns && (!wanted || PQntuples(wanted) == 0 || PQnfields(wanted) < columns))
         e = err_internal("%s gave no row", p->queued[which].sql->name);
     for (int i = 0; !e && i < columns; i++)
         ret[i] = result_int(wanted, 0, i);
     PQclear(wanted);
-    p->bytes = 0;
+    return e;
+}
+
+const struct err *pipeline_run_pairs(struct pipeline *p, size_t which, struct arena *a,
+                                     int64_t **ret, size_t *ret_n)
+{
+    PGresult *wanted = NULL;
+    const struct err *e = pipeline_collect(p, which, &wanted);
+    if (!e && (!wanted || PQnfields(wanted) != 2))
+        e = err_internal("%s gave no pairs", p->queued[which].sql->name);
+    if (!e) {
+        *ret_n = (size_t)PQntuples(wanted);
+        *ret = arena_alloc_array(a, *ret_n * 2, sizeof **ret);
+    }
+    for (size_t i = 0; !e && i < 2 * *ret_n; i++)
+        (*ret)[i] = result_int(wanted, (int)i / 2, (int)i % 2);
+    PQclear(wanted);
     return e;
 }

@@ -38,5 +38,8 @@ const struct err *pipeline_send(struct pipeline *p, struct sql *s, const struct 
  * one, the integers of the first row of statement number `which` are written to ret. Without
  * columns, no row is expected. */
 const struct err *pipeline_run(struct pipeline *p, size_t which, int64_t *ret, int columns);
+/* The same, and the two integers of each row of that statement, one after the other. */
+const struct err *pipeline_run_pairs(struct pipeline *p, size_t which, struct arena *a,
+                                     int64_t **ret, size_t *ret_n);
 
 #endif

@@ -10,7 +10,8 @@
  * Rows of one batch_table from all waiting writes go out as one INSERT ... SELECT FROM unnest().
  * Statements (write_statement) are sent one by one, in order, after the rows: for rare things. A
  * write is atomic: all of it or nothing. If a batch fails, its writes are retried one by one, so
- * that one bad row harms only its own request.
+ * that one bad row harms only its own request; but writes that lost to another node
+ * (stored_versions) are cut out, and the others stay together.
  *
  * Errors of write_commit: ERR_CONFLICT (another writer won: reload and retry), ERR_UNAVAILABLE (the
  * database cannot be reached; the write did not happen, unless the connection broke during the
@@ -40,10 +41,12 @@ struct batch_table {
                         batch (upserts): the later one replaces the earlier, ... */
     void (*merge)(struct db_param *older,
                   const struct db_param *newer); /* ... or this merges them */
-    /* The newer row is for what the older one leaves: it fails if that does. NULL: there are none.
-     */
-    bool (*follows)(const struct db_param *older, const struct db_param *newer);
+    /* Not NULL: the first columns are those of enum batch_version. Gives key and version of what is
+     * stored under the keys $1; a row that was built on another version fails. */
+    struct sql *stored_versions;
 };
+
+enum batch_version { VERSION_KEY, VERSION_BUILT_ON, VERSION_OWN };
 
 enum batch_order { BATCH_ROOMS, BATCH_EVENTS, BATCH_STATE, BATCH_STATE_ENDS, BATCH_OTHER };
 

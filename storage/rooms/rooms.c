@@ -100,21 +100,17 @@ SQL(rooms_head_sql,
     "SELECT CASE WHEN n = cardinality($1::int8[]) THEN true "
     "ELSE expect_rows(n, cardinality($1::int8[])) END FROM (SELECT count(*) AS n FROM changed) c")
 
-enum { HEAD_ID, HEAD_BUILT_ON, HEAD_VERSION, HEAD_COLUMNS = 7 };
+SQL(rooms_versions_sql, "SELECT id, version FROM rooms WHERE id = ANY($1)")
 
-static bool head_follows(const struct db_param *older, const struct db_param *newer)
-{
-    return newer[HEAD_ID].i == older[HEAD_ID].i && newer[HEAD_BUILT_ON].i == older[HEAD_VERSION].i;
-}
+enum { HEAD_COLUMNS = 7 };
 
 /* Two writes to one room in one batch: the later head is stored, the earlier base is checked. If
- * the later was not built on the earlier, the batch fails, and each is tried on its own. */
+ * the later was not built on the earlier, the batch fails. */
 static void merge_heads(struct db_param *older, const struct db_param *newer)
 {
-    if (!head_follows(older, newer))
-        older[HEAD_BUILT_ON].i = -1;
-    memcpy(older + HEAD_VERSION, newer + HEAD_VERSION,
-           (HEAD_COLUMNS - HEAD_VERSION) * sizeof *older);
+    if (newer[VERSION_BUILT_ON].i != older[VERSION_OWN].i)
+        older[VERSION_BUILT_ON].i = -1;
+    memcpy(older + VERSION_OWN, newer + VERSION_OWN, (HEAD_COLUMNS - VERSION_OWN) * sizeof *older);
 }
 
 static const struct batch_table rooms_head_rows = {
@@ -124,7 +120,7 @@ static const struct batch_table rooms_head_rows = {
     .order = BATCH_ROOMS,
     .key_columns = 1,
     .merge = merge_heads,
-    .follows = head_follows,
+    .stored_versions = &rooms_versions_sql,
 };
 
 void rooms_write_head(struct write *w, const struct room_head *h, int64_t built_on)
