@@ -62,7 +62,7 @@ PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
-.PHONY: help build deps run install test unit api olm clients interop nodes chaos fault neighbours soak fuzz fuzz-replay asan tsan bench model \
+.PHONY: help build deps run install test unit api olm clients interop nodes nodes-api nodes-clients chaos fault neighbours soak fuzz fuzz-replay asan tsan bench model \
         schema-objects format format-check compile_commands.json tidy lto coverage check layers words clean
 help: ## list the targets
 	@grep -hE '^[a-z_.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 24
@@ -179,6 +179,12 @@ interop: build ## let Synapse, from its package, federate with the server
 # Nothing is tried again: a history that is wrong once is wrong.
 nodes: build ## NODES (3) on one database, killed, paused and cut off, while clients' histories are checked
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) AGAIN_MAX=0 tests/pytest.sh nodes -s
+
+nodes-api: build ## make api, against NODES (3) of which each request meets a random one
+	@SUITE=$@ NODES=$${NODES:-3} $(MAKE) --no-print-directory BUILD=$(BUILD) api
+
+nodes-clients: build ## make clients, against such nodes
+	@SUITE=$@ NODES=$${NODES:-3} $(MAKE) --no-print-directory BUILD=$(BUILD) clients
 
 chaos: build ## the same for CHAOS_SECONDS (600); CHAOS_SEED, CHAOS_CLIENTS, CHAOS_FAULTS: see tests/nodes/test_chaos.py
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) AGAIN_MAX=0 CHAOS_SECONDS=$${CHAOS_SECONDS:-600} \

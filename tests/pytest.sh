@@ -1,6 +1,6 @@
 #!/bin/bash
-# Runs the pytest suite tests/$1 and ends with one line `NAME: N passed, N failed`. Further
-# arguments go to pytest. WORKERS: how many processes share the files of the suite (1).
+# Runs the pytest suite tests/$1 and ends with one line `NAME: N passed, N failed`. NAME: SUITE, or
+# $1. Further arguments go to pytest. WORKERS: how many processes share the files of the suite (1).
 # Where few tests fail their files run once more, one after the other: on a loaded machine another
 # suite's work can make a server late. Tests that pass only then are named: they need to be fixed.
 set -u
@@ -35,5 +35,5 @@ if [ "$failed" -gt 0 ] && [ "$failed" -le $AGAIN_MAX ] && [ -n "$again" ]; then
     passed=$((total - failed))
     [ "$failed" -gt 0 ] || echo "#### unsteady: failed beside others and passed alone:" $again
 fi
-echo "$name: $passed passed, $failed failed"
+echo "${SUITE:-$name}: $passed passed, $failed failed"
 [ "$failed" -eq 0 ]

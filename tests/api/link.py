@@ -141,8 +141,12 @@ class Link:
     def _pump(self, a, b):
         for s in a, b:
             s.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        ready = select.poll()
+        for s in a, b:
+            ready.register(s, select.POLLIN)
         while True:
-            for s in select.select([a, b], [], [])[0]:
+            for file, _ in ready.poll():
+                s = a if file == a.fileno() else b
                 data = s.recv(max(1, self.rate // 10) if self.rate else 262144)
                 if not data:
                     return

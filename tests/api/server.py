@@ -76,9 +76,14 @@ def make_template(directory):
         s.close()
 
 
+def metrics(server):
+    """The text of each node."""
+    return [plain.get(node.url + "/metrics").text for node in server.nodes]
+
+
 def metric(server, name):
-    texts = [plain.get(node.url + "/metrics").text for node in server.nodes]
-    return sum(float(n) for text in texts for n in re.findall(rf"^{name} (\S+)$", text, re.M)[:1])
+    """The sum of all nodes."""
+    return sum(float(n) for text in metrics(server) for n in re.findall(rf"^{name} (\S+)$", text, re.M)[:1])
 
 
 class Server:

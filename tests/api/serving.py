@@ -7,7 +7,10 @@ import sys
 
 if os.environ.get("NODES"):
     sys.path.append(str(pathlib.Path(__file__).resolve().parents[1] / "nodes"))
-    from cluster import Cluster as Server
+    from cluster import Cluster
+
+    class Server(Cluster):
+        has_links = False
 else:
     from server import Server
 

@@ -18,7 +18,7 @@ from e2ee import SigningKey, b64, canonical
 from federation import Ministry
 from link import listen_at_new_port
 from remote import FED, Remote
-from server import run_cli
+from server import metrics, run_cli
 from waiting import eventually
 
 AS_MANY = 110  # more than the queue holds of one source
@@ -74,8 +74,7 @@ class World:
 def world(network):
     w = World(network)
     yield w
-    with open(w.a.log.name) as log:
-        assert "outside of the remote pool" not in log.read()
+    assert "outside of the remote pool" not in w.a.log_text()
     w.close()
 
 
@@ -276,7 +275,7 @@ def ask_here(w, method, uri, body, who):
 
 def at_work(w):
     """Requests that are with a worker or wait for one, by pool."""
-    text = w.good.client.get(w.a.url + "/metrics").text
+    text = "\n".join(metrics(w.a))
     found = re.findall(r'^concorde_http_(?:workers_busy|queue_depth){pool="(\w+)"} (\d+)$', text, re.M)
     return {pool: sum(int(n) for p, n in found if p == pool) for pool, _ in found}
 

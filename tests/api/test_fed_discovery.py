@@ -4,7 +4,6 @@ they need, and those never contacted. A request for a profile makes the server l
 import http.server
 import itertools
 import json
-import re
 import socket
 import ssl
 import threading
@@ -15,6 +14,7 @@ import pytest
 
 from fake_dns import FakeDns
 from federation import Ministry, authority
+from server import metric, metrics
 from waiting import eventually
 
 numbers = itertools.count(1)
@@ -292,7 +292,7 @@ def test_well_known_is_cached(asker, remote, dns):
         with ThreadPoolExecutor(8) as pool:  # concurrent lookups send one request
             assert all(pool.map(lambda _: ask(asker, remote), range(8)))
         ask(asker, remote)
-        assert len(site.asked) == 1
+        assert 1 <= len(site.asked) <= len(asker.server.nodes)  # each learns it
 
 
 # ---- TLS ----
@@ -418,9 +418,7 @@ def test_outbound_proxy(ministries, remotes, dns):
 
 def test_metrics_count_outcomes(asker, remotes):
     def count(outcome):
-        text = asker.request("GET", "/metrics").text
-        line = re.search(rf'concorde_http_client_requests_total{{outcome="{outcome}"}} (\d+)', text)
-        return int(line[1])
+        return metric(asker.server, f'concorde_http_client_requests_total{{outcome="{outcome}"}}')
 
     before = count("2xx"), count("unreachable")
     ask(asker, remotes())
@@ -429,7 +427,7 @@ def test_metrics_count_outcomes(asker, remotes):
     ask(asker, gone, status=502)
     after = count("2xx"), count("unreachable")
     assert after[0] > before[0] and after[1] > before[1]
-    text = asker.request("GET", "/metrics").text
+    text = "\n".join(metrics(asker.server))
     assert 'concorde_cache_entries{cache="server_addresses"}' in text and "gov.test" not in text
 
 

@@ -5,6 +5,7 @@ import pytest
 
 from restoring import psql, uri_of
 from sending import SEND, enter, got, transactions, wait_for_event
+from server import metric
 from waiting import eventually
 
 QUICK = {"federation__destination_min_retry_interval": "50ms",
@@ -75,7 +76,7 @@ def test_an_event_that_is_refused_stops_no_other(a, remotes):
         listed = eventually(lambda: refused_items(a, remote))
         assert len(listed) == 1 and sent[7] in listed[0] and f"answered {code}" in listed[0]
         eventually(lambda: "up to date" in status(a, remote))
-    assert "concorde_federation_refused_items_total 6" in alice.request("GET", "/metrics").text
+    assert metric(a, "concorde_federation_refused_items_total") == 6
 
 
 def test_refused_items_are_resent_when_the_operator_asks(a, remote):

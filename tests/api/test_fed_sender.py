@@ -10,6 +10,7 @@ from client import q
 from remote import FED
 from restoring import psql, uri_of
 from sending import SEND, Failing, Gate, enter, event_ids, got, transactions, wait_for_event
+from server import metric, metrics
 from waiting import eventually
 
 QUICK = {"federation__destination_min_retry_interval": "100ms",
@@ -86,10 +87,9 @@ def test_a_failed_transaction_is_repeated_with_the_same_id(ministries, remote):
     assert len({tuple(event_ids(r)) for r in tries}) == 1
     assert [r.time for r in tries] == sorted(r.time for r in tries)
     assert tries[1].time - tries[0].time >= 0.04  # the first back-off
-    metrics = alice.request("GET", "/metrics").text
-    assert "concorde_federation_transactions_failed_total 3" in metrics
-    assert 'concorde_federation_destinations{state="idle"} 1' in metrics
-    assert remote.name not in metrics
+    assert metric(a, "concorde_federation_transactions_failed_total") == 3
+    assert metric(a, 'concorde_federation_destinations{state="idle"}') == 1
+    assert remote.name not in str(metrics(a))
 
 
 def test_a_refused_event_is_not_sent_again(ministry, remote):

@@ -1,10 +1,10 @@
 #!/bin/bash
-# Tests the server with real clients; ends with one line `clients: N passed, N failed`. Further arguments
-# go to pytest.
+# Tests the server with real clients; ends with one line `NAME: N passed, N failed`. NAME: SUITE, or
+# clients. Further arguments go to pytest.
 set -eu
 cd "$(dirname "$0")"
 CLIENTS_HOME=$(./install.sh) || {
-    echo "clients: 0 passed, 1 failed"
+    echo "${SUITE:-clients}: 0 passed, 1 failed"
     exit 1
 }
 CLIENTS_HOME=$CLIENTS_HOME exec ../pytest.sh clients -vv "$@"

@@ -43,11 +43,13 @@ def make_template(postgres):
 
 
 class Node(Server):
-    """One process of a cluster. Its connections to PostgreSQL go through a Link."""
+    """One process of a cluster. Its connections to PostgreSQL go through a Link, if the cluster has them."""
 
     def __init__(self, cluster, data):
-        self.link = Link()
-        self.link.target = "127.0.0.1", cluster.postgres.port
+        self.link = None
+        if cluster.has_links:
+            self.link = Link()
+            self.link.target = "127.0.0.1", cluster.postgres.port
         self.port = port_to_keep()
         self.cluster, self.is_paused = cluster, False
         data.mkdir(exist_ok=True)
@@ -64,7 +66,7 @@ class Node(Server):
             "signing_key_path": str(cluster.data / "signing.key"),
             "media_store_path": str(cluster.data / "media"),
             **cluster.settings,
-            "database": cluster.postgres.uri(cluster.database, "concorde", self.link.port),
+            "database": cluster.postgres.uri(cluster.database, "concorde", self.link and self.link.port),
             "listen": f"127.0.0.1:{self.port}",
         }
 
@@ -95,9 +97,10 @@ class Node(Server):
 
     def mend(self):
         """Ends what pause(), cut() or mute() began. Connections that were mute end."""
-        if self.link.is_mute:
-            self.link.cut()
-        self.link.heal()
+        if self.link:
+            if self.link.is_mute:
+                self.link.cut()
+            self.link.heal()
         if self.is_paused:
             self.resume()
 
@@ -106,12 +109,15 @@ class Node(Server):
         try:
             super().close()
         finally:
-            self.link.close()
+            if self.link:
+                self.link.close()
 
 
 class Cluster(Server):
     """settings: of all nodes, as Server takes them. n: how many nodes. binaries: what each node runs, if not this
     program; then the first one makes its database itself."""
+
+    has_links = True  # nodes can be cut off; each connection costs this process work and memory
 
     def __init__(self, settings=None, data=None, is_first=False, n=NODES, postgres=None, binaries=()):
         super().__init__(settings, data=data)

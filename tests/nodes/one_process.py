@@ -7,6 +7,7 @@ PROXY = "nginx in front of the nodes answers or changes this itself"
 METRICS = "reads the metrics, or counts the requests, of one process"
 RATES = "expects the exact count of a limit"
 EMBEDDED = "is about the embedded PostgreSQL or its data directory"
+WORKERS = "is about the workers of one process, and how it shares them"
 COMMANDS = "is about the commands and the start of one process"
 
 REASONS = {
@@ -20,6 +21,9 @@ REASONS = {
     "test_media.py::test_metrics": METRICS,
     "test_request_limits.py::test_bodies_of_servers": PROXY,
     "test_request_limits.py::test_pools": METRICS,
+    "test_fed_auth.py::test_one_of_several_signatures_is_enough": PROXY,
+    "test_fed_auth.py::test_all_headers_must_be_of_one_server": PROXY,
+    "test_fed_auth.py::test_callers_whose_keys_are_slow_delay_no_others": WORKERS,
     "test_hardening.py": COMMANDS,
     "test_cli.py": COMMANDS,
     "test_config_errors.py": COMMANDS,
@@ -32,7 +36,8 @@ REASONS = {
 
 def reason(name):
     """name: of a test, as in `test_sync.py::test_one[parameter]`."""
-    file, _, test = name.rpartition("/")[2].partition("::")
+    path, _, test = name.partition("::")
+    file = path.rpartition("/")[2]
     return REASONS.get(file) or REASONS.get(f"{file}::{test.partition('[')[0]}") or REASONS.get(f"{file}::{test}")
 
 

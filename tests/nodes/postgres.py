@@ -23,7 +23,19 @@ autovacuum_naptime = 15s
 """
 # Of these ports no outgoing connection has one, so that a program that starts again finds its port free.
 LISTENING = range(20000, 32000)
-taken = set()
+taken = {}  # port -> a socket by whose name other processes of tests on this machine know that
+
+
+def take_port(port):
+    """False: another one has it."""
+    name = socket.socket(socket.AF_UNIX)
+    try:
+        name.bind(f"\0concorde-test-port-{port}")
+    except OSError:
+        name.close()
+        return False
+    taken[port] = name
+    return True
 
 
 def port_to_keep():
@@ -36,8 +48,7 @@ def port_to_keep():
                 s.bind(("127.0.0.1", port))
             except OSError:
                 continue
-        if port not in taken:
-            taken.add(port)
+        if port not in taken and take_port(port):
             return port
     raise RuntimeError("no port is free")
 
