@@ -4,7 +4,6 @@
 #include "base/mem.h"
 #include "base/worker/worker.h"
 #include "federation/helpers.h"
-#include "federation/in/early_pdus.h"
 #include "federation/in/inbound.h"
 #include "federation/in/late_receipts.h"
 #include "federation/in/pdu.h"
@@ -16,6 +15,7 @@
 #include "federation/peer/pauses.h"
 #include "federation/room_tasks.h"
 #include "federation/rooms/guests.h"
+#include "federation/rooms/join.h"
 #include "federation/rooms/leave.h"
 #include "federation/rooms/resync.h"
 #include "federation/tasks.h"
@@ -89,7 +89,7 @@ static void create_tasks(struct federation *f)
         {"completing a room's state", resync_task, .lease = lease},
         {"sending a leave to other servers", leave_task, .lease = lease},
         {"looking for events that wait for their parents", inbound_find_task, .lease = lease},
-        {"processing events that arrived during a join", inbound_take_early_again},
+        {"processing events that arrived during a join", join_rest_task},
     };
     f->task_kinds = mem_alloc(sizeof kinds);
     memcpy(f->task_kinds, kinds, sizeof kinds);
@@ -97,7 +97,7 @@ static void create_tasks(struct federation *f)
     f->resyncs = task_kind_create(f->tasks, &f->task_kinds[0]);
     f->leaves = task_kind_create(f->tasks, &f->task_kinds[1]);
     f->old_gaps = task_kind_create(f->tasks, &f->task_kinds[2]);
-    f->early_again = task_kind_create(f->tasks, &f->task_kinds[3]);
+    f->early = task_kind_create(f->tasks, &f->task_kinds[3]);
     sender_on_return(f->sender, hurry_tasks, f->tasks);
 }
 
@@ -106,7 +106,7 @@ static void destroy_tasks(struct federation *f)
     worker_kind_destroy(f->resyncs);
     worker_kind_destroy(f->leaves);
     worker_kind_destroy(f->old_gaps);
-    worker_kind_destroy(f->early_again);
+    worker_kind_destroy(f->early);
     worker_pool_destroy(f->tasks);
     free(f->task_kinds);
 }
@@ -125,7 +125,6 @@ static const struct err *create_all(struct federation *f)
     f->inbound = inbound_create(s);
     f->device_watch = device_watch_create(s);
     f->joins = keyed_lock_create();
-    f->early_pdus = early_pdus_create();
     add_room_lease(f);
     create_tasks(f);
     f->late_receipts = late_receipts_create();
@@ -165,6 +164,7 @@ void federation_drain(struct federation *f, int within_ms)
 {
     if (!f)
         return;
+    atomic_store(&f->is_draining, true);
     sender_halt(f->sender);
     http_client_drain(f->http, within_ms);
     sender_hand_over(f->sender, within_ms);
@@ -195,7 +195,6 @@ void federation_destroy(struct federation *f)
     worker_kind_destroy(f->receipts);
     destroy_tasks(f);
     keyed_lock_destroy(f->joins);
-    early_pdus_destroy(f->early_pdus);
     late_receipts_destroy(f->late_receipts);
     device_watch_destroy(f->device_watch);
     inbound_destroy(f->inbound);

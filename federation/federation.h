@@ -6,6 +6,8 @@
 #include "http/request.h"
 #include "storage/db/job.h"
 
+#include <stdatomic.h>
+
 /* Tracks which servers are reachable. Requests that do not insist ask it first, and each that ends
  * reports to it. It uses the sender's back-off, but no request depends on the sender's queue. */
 struct peer_watch {
@@ -28,15 +30,15 @@ struct federation {
     struct helpers *key_askers; /* federation/helpers.h: for federation/users/remote_keys.h */
     struct helpers *judges;     /* for the signatures of many events; NULL: one processor */
     struct worker_pool *tasks;  /* federation/tasks.h: work that is retried until it is done */
-    struct worker_kind *resyncs, *leaves, *early_again, *old_gaps; /* its kinds */
-    struct task_kind *task_kinds;                                  /* what they are */
-    struct lease_job *room_lease;                                  /* federation/room_tasks.h */
-    struct guest_watch *guest_watch;                               /* federation/rooms/guests.h */
+    struct worker_kind *resyncs, *leaves, *early, *old_gaps; /* its kinds */
+    struct task_kind *task_kinds;                            /* what they are */
+    struct lease_job *room_lease;                            /* federation/room_tasks.h */
+    struct guest_watch *guest_watch;                         /* federation/rooms/guests.h */
     struct keyed_lock *joins;            /* federation/keyed_lock.h: one join of a room at a time */
     struct late_receipts *late_receipts; /* federation/in/late_receipts.h: for events to come */
     struct worker_kind *receipts;        /* retries them */
-    struct early_pdus *early_pdus; /* federation/in/early_pdus.h: for rooms that are being joined */
-    struct pauses *pauses;         /* federation/peer/pauses.h: rate limits of other servers */
+    atomic_bool is_draining;             /* other nodes are not waited for any more */
+    struct pauses *pauses; /* federation/peer/pauses.h: rate limits of other servers */
 };
 
 /* Without its threads; node->federation is set. */

@@ -12,6 +12,7 @@ static struct worker_kind *room_tasks_kind(const struct federation *f, int kind)
     return kind == ROOM_TASK_RESYNC  ? f->resyncs
            : kind == ROOM_TASK_LEAVE ? f->leaves
            : kind == ROOM_TASK_GAPS  ? f->old_gaps
+           : kind == ROOM_TASK_EARLY ? f->early
                                      : NULL;
 }
 
@@ -26,7 +27,7 @@ bool room_tasks_are_ours(const struct federation *f, int64_t room)
     return lease_fence(f->room_lease, lease_slice_of_id(room)) != 0;
 }
 
-static bool room_tasks_has_others(const struct node *node)
+bool room_tasks_has_others(const struct node *node)
 {
     return node->storage->follower && committer_view(node->storage->committer)->has_others;
 }

@@ -10,8 +10,10 @@
 
 #define ROOM_TASKS_CHANNEL "concorde_task"
 
-enum room_task { ROOM_TASK_RESYNC, ROOM_TASK_LEAVE, ROOM_TASK_GAPS, ROOM_TASKS };
+enum room_task { ROOM_TASK_RESYNC, ROOM_TASK_LEAVE, ROOM_TASK_GAPS, ROOM_TASK_EARLY, ROOM_TASKS };
 
+/* Do other nodes live? */
+bool room_tasks_has_others(const struct node *node);
 /* Does this node do the tasks of the room? */
 bool room_tasks_are_ours(const struct federation *f, int64_t room);
 /* What the task needs to know is stored. If the room is another node's, that one is notified. */

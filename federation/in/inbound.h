@@ -25,12 +25,12 @@ void inbound_add_metrics(struct inbound *in, struct buf *out);
 const struct err *inbound_find_task(struct job *job, int64_t unused_a, int64_t unused_b,
                                     bool *ret_done);
 
-/* Call when a join of the room has ended: processes the PDUs that arrived during it
- * (federation/in/early_pdus.h). */
-void inbound_take_early(struct job *job, const char *room_id);
-/* The task (federation/tasks.h) for PDUs, of all rooms, that could not be processed then. */
-const struct err *inbound_take_early_again(struct job *job, int64_t unused_a, int64_t unused_b,
-                                           bool *ret_done);
+/* A join of the room has ended: processes the PDUs that arrived during it, whichever node received
+ * them (storage/servers/joins.h), as if they had just arrived. */
+const struct err *inbound_take_early(struct job *job, const char *room_id);
+/* The same for all rooms that no node is joining, as when the node that was has died. The failure
+ * of one room does not keep those of others. */
+const struct err *inbound_take_all_early(struct job *job);
 
 struct fetched_events {
     const struct event **list;

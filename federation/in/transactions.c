@@ -1,25 +1,29 @@
 /* Server-server API, "Transactions": received PDUs and EDUs. */
 #include "base/clock.h"
 #include "base/log.h"
-#include "federation/in/early_pdus.h"
 #include "federation/in/edu_in.h"
 #include "federation/in/inbound_internal.h"
 #include "federation/in/pdu.h"
 #include "federation/in/transaction_scan.h"
+#include "federation/keyed_lock.h"
+#include "federation/room_tasks.h"
 #include "federation/routes.h"
-#include "federation/tasks.h"
 #include "matrix/id.h"
 #include "matrix/json_scan.h"
 #include "rooms/accept/accept.h"
 #include "rooms/accept/remote_join.h"
 #include "rooms/room_cache.h"
 #include "rooms/servers.h"
+#include "storage/nodes/follower.h"
+#include "storage/servers/joins.h"
 
 enum {
     BODY_MAX = 10 << 20, /* 50 of the largest PDUs, and as much again for EDUs and escapes */
     HELPERS_MAX = 8,     /* extra threads for one transaction */
     WAIT_MS = 60 * 1000, /* for a turn, or for the first copy of the transaction */
-    BUSY_RETRY_MS = 5 * 1000
+    BUSY_RETRY_MS = 5 * 1000,
+    EARLY_ROOMS_MAX = 1000,
+    EARLY_KEPT_MS = 24 * 3600 * 1000 /* those that cannot be processed */
 };
 
 /* The outcome for one PDU. */
@@ -204,12 +208,18 @@ static const struct err *transactions_note(struct job *job, struct part *p)
  * is stored. */
 static const struct err *keep_early(struct job *job, struct part *p)
 {
-    p->is_decided =
-        early_pdus_keep(job->federation->early_pdus, p->room_id, p->origin, p->raw, p->n);
+    struct federation *f = job->federation;
+    if (!room_tasks_has_others(job->node) && !keyed_lock_is_taken(f->joins, p->room_id))
+        return NULL;
+    TRY(early_pdus_keep(job_tx(job), p->room_id, p->origin, p->raw, p->n, &p->is_decided));
+    if (!p->is_decided) {
+        TRY(follower_barrier(job->storage->follower));
+        return room_find(job, p->room_id, &p->room);
+    }
     const struct room_version *v = p->room ? p->room->version : guess_version(p);
-    for (size_t i = 0; i < p->n && p->is_decided; i++)
+    for (size_t i = 0; i < p->n; i++)
         transactions_find_id(v, p->raw[i], &p->results[i]);
-    return p->is_decided ? NULL : room_find(job, p->room_id, &p->room);
+    return NULL;
 }
 
 static const struct err *transactions_find_room(struct job *job, struct part *p)
@@ -417,42 +427,50 @@ static const struct err *take_early_part(struct job *job, struct part *p)
     return inbound_keep(job, p->room, p->origin, left, n, &kept);
 }
 
-/* If the database is down, so that not even that is possible, they are put back into memory. */
-static const struct err *take_early(struct job *job, const char *room_id,
-                                    const struct early_pdu *pdus, size_t n)
+static const struct err *take_early_list(struct job *job, const char *room_id,
+                                         const struct early_pdu *pdus, size_t n)
 {
+    int64_t ids[TRANSACTION_PDUS_MAX];
     for (size_t i = 0; i < n;) {
         struct part p = early_part(job->arena, room_id, pdus, i, n);
-        const struct err *e = take_early_part(job, &p);
-        if (e) {
-            early_pdus_put_back(job->federation->early_pdus, room_id, pdus + i, n - i);
-            return e;
-        }
+        TRY(take_early_part(job, &p));
+        for (size_t k = 0; k < p.n; k++)
+            ids[k] = pdus[i + k].id;
+        TRY(early_pdus_delete(job_tx(job), ids, p.n));
         i += p.n;
     }
     return NULL;
 }
 
-void inbound_take_early(struct job *job, const char *room_id)
+const struct err *inbound_take_early(struct job *job, const char *room_id)
 {
-    struct federation *f = job->federation;
-    size_t n;
-    const struct early_pdu *pdus = early_pdus_take(f->early_pdus, job->arena, room_id, &n);
-    if (take_early(job, room_id, pdus, n))
-        task_add(f->early_again, 0, 0);
+    for (size_t n = TRANSACTION_PDUS_MAX; n == TRANSACTION_PDUS_MAX;) {
+        arena_auto struct arena *a = arena_create(); /* so that they are released soon */
+        const struct early_pdu *pdus;
+        struct job some;
+        job_init(&some, job->node, a);
+        const struct err *e =
+            early_pdus_list(job_tx(&some), room_id, TRANSACTION_PDUS_MAX, &pdus, &n);
+        if (!e)
+            e = take_early_list(&some, room_id, pdus, n);
+        job_finish(&some);
+        TRY(e);
+    }
+    return NULL;
 }
 
-const struct err *inbound_take_early_again(struct job *job, int64_t unused_a, int64_t unused_b,
-                                           bool *ret_done)
+const struct err *inbound_take_all_early(struct job *job)
 {
-    struct early_pdus *early = job->federation->early_pdus;
-    const struct early_pdu *pdus;
-    const char *room_id;
+    const char *const *room_ids;
+    const struct err *failed = NULL;
     size_t n;
-    while ((pdus = early_pdus_take_again(early, job->arena, &room_id, &n)))
-        TRY(take_early(job, room_id, pdus, n));
-    *ret_done = true;
-    return NULL;
+    TRY(early_pdus_expire(job_tx(job), now_ms() - EARLY_KEPT_MS));
+    TRY(early_pdus_rooms(job_tx(job), EARLY_ROOMS_MAX, &room_ids, &n));
+    for (size_t i = 0; i < n; i++) {
+        const struct err *e = inbound_take_early(job, room_ids[i]);
+        failed = failed ? failed : e;
+    }
+    return failed;
 }
 
 /* ---- the route ---- */

@@ -3,12 +3,12 @@
 
 #include "base/clock.h"
 #include "federation/federation.h"
-#include "federation/in/early_pdus.h"
 #include "federation/in/inbound_internal.h"
 #include "federation/keyed_lock.h"
 #include "federation/peer/answers.h"
 #include "federation/peer/candidates.h"
 #include "federation/peer/reply_file.h"
+#include "federation/room_tasks.h"
 #include "federation/rooms/handshake.h"
 #include "federation/rooms/resync.h"
 #include "federation/rooms/state_reply.h"
@@ -19,11 +19,17 @@
 #include "rooms/accept/resync.h"
 #include "rooms/room_cache.h"
 #include "rooms/write/membership.h"
+#include "storage/db/committer.h"
+#include "storage/nodes/follower.h"
+#include "storage/servers/joins.h"
+
+#include <time.h>
 
 enum {
     LARGE_WAIT_MS = 30 * 1000,
     JOIN_TIME_MS = 120 * 1000,
     WAIT_FOR_OTHER_MS = 150 * 1000,
+    LOOK_EVERY_MS = 100,
     REPLY_MAX = 256 * 1024 * 1024 /* the state of the largest rooms, in a file */
 };
 
@@ -33,6 +39,12 @@ struct join {
     struct room *resident_in; /* set if we are in the room, but none of our users may authorise: */
     struct err no_authorisation;
 };
+
+/* The id of this node. */
+static int64_t join_node(const struct job *job)
+{
+    return committer_view(job->storage->committer)->node;
+}
 
 /* ---- send_join ---- */
 
@@ -120,7 +132,8 @@ static const struct err *enter(const struct join *j, const struct state_reply *r
                                 .remote = *state,
                                 .join = event,
                                 .is_partial = remote->members_omitted,
-                                .resident = h->server};
+                                .resident = h->server,
+                                .node = join_node(j->job)};
     struct room *room;
     if (entry.is_partial)
         join_add_servers(j, remote, &entry);
@@ -228,11 +241,51 @@ static const struct err *join_locked(struct join *j, const struct via *via,
     return NULL;
 }
 
+static const struct err *join_still_under_way(void)
+{
+    return err(ERR_CONNECTION_TIMEOUT, "Another user is still joining the room; try again");
+}
+
+/* Waits for other nodes. Afterwards this one sees what they have stored. */
+static const struct err *join_take(struct job *job, const char *room_id, int64_t deadline_mono_ms)
+{
+    for (bool taken = false;;) {
+        TRY(joins_take(job_tx(job), room_id, join_node(job), &taken));
+        if (taken)
+            return follower_barrier(job->storage->follower);
+        if (mono_ms() > deadline_mono_ms || atomic_load(&job->federation->is_draining))
+            return join_still_under_way();
+        nanosleep(&(struct timespec){.tv_nsec = LOOK_EVERY_MS * 1000000L}, NULL);
+    }
+}
+
+static const struct err *join_give_back(struct job *job, const char *room_id, bool was_taken)
+{
+    TRY(joins_end(job_tx(job), room_id, join_node(job)));
+    return was_taken ? inbound_take_early(job, room_id) : NULL;
+}
+
+/* The lock is held. *ret_rest: something is left to the task of such joins. */
+static const struct err *join_alone(struct join *j, const struct via *via, int64_t deadline_mono_ms,
+                                    const char **ret_event_id, bool *ret_rest)
+{
+    struct err failed;
+    const struct err *e = join_take(j->job, j->hand.room_id, deadline_mono_ms);
+    bool was_taken = !e;
+    if (!e)
+        e = join_locked(j, via, ret_event_id);
+    if (e)
+        failed = *e; /* its place may be used again */
+    *ret_rest = join_give_back(j->job, j->hand.room_id, was_taken) != NULL;
+    return e ? err_copy(&failed) : NULL;
+}
+
 const struct err *federation_join(struct job *job, const char *room_id, const struct via *via,
                                   const struct author *author, const json_t *content,
                                   const char **ret_event_id)
 {
     struct keyed_lock *locks = job->federation->joins;
+    int64_t deadline = mono_ms() + WAIT_FOR_OTHER_MS;
     struct join j = {.job = job,
                      .hand = {.job = job,
                               .room_id = room_id,
@@ -240,13 +293,42 @@ const struct err *federation_join(struct job *job, const char *room_id, const st
                               .membership = MEMBERSHIP_JOIN,
                               .content = content,
                               .not_again = via->not_again}};
-    if (!keyed_lock_take(locks, room_id, author->user_id, mono_ms() + WAIT_FOR_OTHER_MS))
-        return err(ERR_CONNECTION_TIMEOUT, "Another user is still joining the room; try again");
-    early_pdus_begin(job->federation->early_pdus, room_id);
-    const struct err *e = join_locked(&j, via, ret_event_id);
-    inbound_take_early(job, room_id);
+    if (!keyed_lock_take(locks, room_id, author->user_id, deadline))
+        return join_still_under_way();
+    bool rest;
+    const struct err *e = join_alone(&j, via, deadline, ret_event_id, &rest);
     keyed_lock_release(locks, room_id);
+    if (rest)
+        task_add(job->federation->early, 0, 0);
     return e;
+}
+
+/* Joins that have ended here, as when the database was away. */
+static const struct err *join_end_own(struct job *job)
+{
+    struct keyed_lock *locks = job->federation->joins;
+    const char *const *room_ids;
+    const struct err *failed = NULL;
+    size_t n;
+    TRY(joins_of_node(job_tx(job), join_node(job), &room_ids, &n));
+    for (size_t i = 0; i < n; i++) {
+        if (!keyed_lock_take(locks, room_ids[i], "", mono_ms()))
+            continue;
+        const struct err *e = joins_end(job_tx(job), room_ids[i], join_node(job));
+        keyed_lock_release(locks, room_ids[i]);
+        failed = failed ? failed : e;
+    }
+    return failed;
+}
+
+const struct err *join_rest_task(struct job *job, int64_t unused_a, int64_t unused_b,
+                                 bool *ret_done)
+{
+    TRY(joins_end_gone(job_tx(job)));
+    TRY(join_end_own(job));
+    TRY(inbound_take_all_early(job));
+    *ret_done = true;
+    return NULL;
 }
 
 bool federation_join_is_under_way(struct job *job, const char *room_id)

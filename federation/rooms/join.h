@@ -19,8 +19,12 @@ struct via {
 const struct err *federation_join(struct job *job, const char *room_id, const struct via *via,
                                   const struct author *author, const json_t *content,
                                   const char **ret_event_id);
-/* Whether one of our users is joining that room through another server now. federation_join then
- * waits for them; a caller that should not hold a thread checks again later. */
+/* Whether a request to this node is joining that room through another server now. federation_join
+ * then waits for them; a caller that should not hold a thread checks again later. */
 bool federation_join_is_under_way(struct job *job, const char *room_id);
+/* The task (federation/tasks.h) that ends joins which have ended without that being stored, and
+ * processes the PDUs that arrived during them. */
+const struct err *join_rest_task(struct job *job, int64_t unused_a, int64_t unused_b,
+                                 bool *ret_done);
 
 #endif

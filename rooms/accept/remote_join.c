@@ -14,6 +14,7 @@
 #include "storage/rooms/noted_rooms.h"
 #include "storage/rooms/partial_rooms.h"
 #include "storage/rooms/state_refs.h"
+#include "storage/servers/joins.h"
 
 #include <stdatomic.h>
 
@@ -176,6 +177,8 @@ static const struct err *remote_join_build(struct joining *en)
                            d->at);
     else
         partial_room_end(en->w.write, en->room->id);
+    if (entry->node)
+        joins_check_write(en->w.write, entry->room_id, entry->node);
     return NULL;
 }
 

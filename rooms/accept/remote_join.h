@@ -22,12 +22,15 @@ struct remote_join {
     const char *const *servers; /* ... and these servers are in the room; else NULL */
     size_t servers_n;
     const char *resident; /* the server that sent the state, which a resync asks first */
+    int64_t node; /* which must hold the join (storage/servers/joins.h); 0: that is not checked */
 };
 
 /* Makes our server part of the room: checks state and auth chain (events that fail are left out),
  * then the join by them (M_FORBIDDEN), makes them the room's current state and the join its only
  * extremity. The room may be known already (by invites, or a former membership): then its state is
  * replaced, and its earlier events remain as history.
+ *
+ * ERR_LEASE_LOST: another node has taken over the join.
  *
  * This is one atomic write of bounded size. When the state is larger (rooms/accept/remote_state.h)
  * the room is partial afterwards: call room_resync() with the same state. */

@@ -1,11 +1,17 @@
 """Two nodes of one server, and another server (tests/api/remote.py): what is sent to it comes once and in order,
 whichever node it is from, also when the node that sends to it dies."""
 
+import concurrent.futures
+import contextlib
 import random
+import threading
 
+import httpx
 import pytest
 
-from client import Client
+import pdus
+from balancer import Balancer
+from client import Client, q
 from cluster import Cluster
 from federation import authority, federation_settings
 from link import Link
@@ -18,7 +24,7 @@ class FederatedCluster(Cluster):
     """A cluster whose name other servers can reach: that of a Link in front of the balancer."""
 
     def __init__(self, n=2):
-        self.link, self.certificate = Link(), authority().local
+        self.link, self.certificate, self.narrow = Link(), authority().local, None
         super().__init__({**federation_settings(), "server_name": self.link.name}, n=n)
 
     def start(self):
@@ -26,6 +32,11 @@ class FederatedCluster(Cluster):
         tls = next(a for a in self.addresses if a.startswith("https://"))
         self.link.target = "127.0.0.1", int(tls.rsplit(":", 1)[1])
         return self
+
+    def aim(self, number):
+        """From now on what other servers send goes to this node."""
+        self.narrow = Balancer([self.nodes[number].port], self.certificate)
+        self.link.target = "127.0.0.1", int(self.narrow.addresses[1].rsplit(":", 1)[1])
 
     def sql(self, text):
         return self.postgres.sql(text, self.database)
@@ -44,6 +55,8 @@ class FederatedCluster(Cluster):
     def close(self):
         super().close()
         self.link.close()
+        if self.narrow:
+            self.narrow.close()
 
 
 @pytest.fixture
@@ -146,3 +159,172 @@ def test_a_leave_is_sent_by_another_node(cluster, remotes, dies):
     cluster.nodes[dies].kill()
     remote.link.heal()
     eventually(lambda: remote.seen("PUT", f"{FED}/v2/send_leave/"), 60)
+
+
+# ---- joining ----
+
+
+def everywhere(cluster, client):
+    """The same session at each node."""
+    return [Client(n, client.user_id, client.token, client.device_id, client.password)
+            for n in cluster.nodes]
+
+
+def has_event(client, room_id, event_id):
+    return client.request("GET", f"/rooms/{q(room_id)}/event/{q(event_id)}").status_code == 200
+
+
+def at_once(*functions):
+    """Runs them together; their results."""
+    barrier = threading.Barrier(len(functions))
+
+    def run(function):
+        barrier.wait()
+        return function()
+
+    with concurrent.futures.ThreadPoolExecutor(len(functions)) as pool:
+        return [f.result() for f in [pool.submit(run, function) for function in functions]]
+
+
+class Held:
+    """Holds back the remote's answers to send_join until it is opened; `before` is called first, once."""
+
+    def __init__(self, remote, before=lambda request: None):
+        self.before, self.open, self.came = before, threading.Event(), threading.Event()
+        remote.on("PUT", f"{FED}/v2/send_join/", self._answer)
+
+    def _answer(self, request):
+        if not self.came.is_set():
+            self.before(request)
+            self.came.set()
+        self.open.wait(50)
+
+
+def joining(client, room, remote):
+    """A thread that joins, and the list of its answer."""
+    answers = []
+
+    def join():
+        with contextlib.suppress(httpx.TransportError):  # the node is killed
+            answers.append(client.request("POST", f"/join/{q(room.id)}", {}, params={"via": remote.name}))
+
+    thread = threading.Thread(target=join, daemon=True)
+    thread.start()
+    return thread, answers
+
+
+@pytest.fixture
+def remote(cluster):
+    made = Remote()
+    yield made
+    made.close()
+
+
+def test_invited_at_one_node_and_joined_at_another(cluster, remote):
+    for i in range(4):
+        here, there = everywhere(cluster, Client(cluster).register(f"alice{i}"))[::1 - 2 * (i % 2)]
+        carol = remote.user("carol")
+        room = remote.create_room(carol, join_rule="invite")
+        remote.invite(room, carol, here.user_id)
+        assert room.id in here.sync()["rooms"]["invite"]
+        there.join(room.id, via=[remote.name])
+        assert room.id in here.get("/joined_rooms")["joined_rooms"]
+        sent = here.send(room.id, "from the other node")
+        wait_for_event(remote, sent)
+        assert has_event(there, room.id, sent)
+
+
+def test_two_join_at_two_nodes_at_once(cluster, remote):
+    carol = remote.user("carol")
+    users = [everywhere(cluster, Client(cluster).register(n)) for n in ("alice", "bob", "dora", "eric")]
+    for i in range(6):
+        room = remote.create_room(carol)
+        before = len(remote.seen("PUT", f"{FED}/v2/send_join/"))
+        at_once(*[lambda u=u, k=k: u[k % 2].join(room.id, via=[remote.name]) for k, u in enumerate(users)])
+        assert len(remote.seen("PUT", f"{FED}/v2/send_join/")) == before + 1
+        sent = [u[k % 2].send(room.id, f"here I am") for k, u in enumerate(users)]
+        for u in users:
+            for client in u:
+                joined = client.get(f"/rooms/{q(room.id)}/joined_members")["joined"]
+                assert set(joined) == {carol, *(u[0].user_id for u in users)}
+                assert all(has_event(client, room.id, e) for e in sent)
+    assert cluster.sql("SELECT count(*) FROM joins") == "0"
+
+
+@pytest.mark.parametrize("follows", ["our join", "what was before"])
+def test_events_that_come_to_another_node_during_a_join(cluster, remote, follows):
+    alice, carol = Client(cluster).register("alice"), remote.user("carol")
+    here, there = everywhere(cluster, alice)
+    room = remote.create_room(carol)
+    early = []
+
+    def send_early(request):
+        prev = [pdus.event_id(request.body, "12")] if follows == "our join" else None
+        for i in range(5):
+            early.append(remote.send(room, carol, f"early {i}", to=[cluster.link.name], prev=prev))
+            prev = prev and early[-1:]
+
+    held = Held(remote, send_early)
+    cluster.aim(1)
+    thread, answers = joining(here, room, remote)
+    assert held.came.wait(20)
+    assert cluster.sql("SELECT count(*) FROM early_pdus") == "5"
+    held.open.set()
+    thread.join(20)
+    assert answers[0].status_code == 200, answers[0].text
+    eventually(lambda: all(has_event(c, room.id, e) for c in (here, there) for e in early))
+    assert cluster.sql("SELECT (SELECT count(*) FROM early_pdus) + (SELECT count(*) FROM joins)") == "0"
+
+
+def test_the_joining_node_dies(cluster, remote):
+    """A user at another node waits for the join, and then joins."""
+    carol = remote.user("carol")
+    alice = everywhere(cluster, Client(cluster).register("alice"))
+    bob = everywhere(cluster, Client(cluster).register("bob"))
+    room, lost = remote.create_room(carol), remote.create_room(carol)
+    first, second = cluster.nodes
+    cluster.aim(1)
+    held = Held(remote)
+    joining(alice[0], room, remote)
+    assert held.came.wait(20)
+    joining(alice[0], lost, remote)
+    eventually(lambda: cluster.sql("SELECT count(*) FROM joins") == "2")
+    for r in room, lost:
+        remote.send(r, carol, "early", to=[cluster.link.name])
+    thread, answers = joining(bob[1], room, remote)
+    assert cluster.sql("SELECT count(*) FROM early_pdus") == "2"
+    first.kill()
+    held.open.set()
+    thread.join(40)
+    assert answers[0].status_code == 200, answers[0].text
+    sent = remote.send(room, carol, "welcome", to=[cluster.link.name])
+    assert has_event(bob[1], room.id, sent)
+    eventually(lambda: cluster.sql(
+        "SELECT (SELECT count(*) FROM early_pdus) + (SELECT count(*) FROM joins)") == "0")
+    alice[1].join(room.id, via=[remote.name])
+    sent = alice[1].send(room.id, "I am here, too")
+    wait_for_event(remote, sent)
+
+
+def test_the_joining_node_stands_still(cluster, remote):
+    """What it writes when it goes on is refused, since another node has taken over the join."""
+    carol = remote.user("carol")
+    alice = everywhere(cluster, Client(cluster).register("alice"))
+    bob = everywhere(cluster, Client(cluster).register("bob"))
+    room = remote.create_room(carol)
+    first, _ = cluster.nodes
+    held = Held(remote)
+    waiting, late = joining(alice[0], room, remote)
+    assert held.came.wait(20)
+    first.pause()
+    held.open.set()
+    bob[1].join(room.id, via=[remote.name])
+    sent = bob[1].send(room.id, "before the other goes on")
+    first.resume()
+    waiting.join(40)
+    alice[1].join(room.id, via=[remote.name])
+    sent = [sent, alice[0].send(room.id, "after it")]
+    for client in alice + bob:
+        assert all(has_event(client, room.id, e) for e in sent)
+        assert room.id in client.get("/joined_rooms")["joined_rooms"]
+    wait_for_event(remote, sent[-1])
