@@ -254,6 +254,7 @@ struct http_server {
     atomic_int connections_n;
     atomic_ulong next_id;
     unsigned id_prefix;
+    atomic_bool leaving;  /* connections end with their next reply */
     atomic_bool stopping; /* drain */
     atomic_bool aborting; /* run no further handler */
     atomic_bool quit;     /* the loops end */

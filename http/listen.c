@@ -221,7 +221,9 @@ void listen_watch(struct http_server *s)
         else
             epoll_ctl(s->loops[0].epoll_fd, EPOLL_CTL_DEL, s->listening[i].fd, NULL);
     }
-    if (atomic_load(&s->stopping))
-        for (size_t i = 0; i < s->listening_n; i++)
-            listen_close(&s->listening[i]);
+    for (size_t i = 0; atomic_load(&s->stopping) && i < s->listening_n; i++) {
+        if (s->listening[i].fd >= 0)
+            listen_accept(s->loops, i); /* what is already connected is served */
+        listen_close(&s->listening[i]);
+    }
 }

@@ -150,7 +150,7 @@ void reply_add_headers(struct reply *rp, struct MHD_Response *response)
                                 rp->outcome->headers[i].value);
     if (request_is_secure(rp->rq)) /* over TLS here or at a proxy (RFC 6797, 7.2) */
         MHD_add_response_header(response, "Strict-Transport-Security", "max-age=31536000");
-    if (request_is_stopping(rp->rq) || rp->rq->exchange->ends)
+    if (atomic_load(&rp->rq->exchange->server->leaving) || rp->rq->exchange->ends)
         MHD_add_response_header(response, "Connection", "close");
 }
 

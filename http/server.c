@@ -119,10 +119,23 @@ static void wake_loops(struct http_server *s)
     }
 }
 
-static void wait_until_zero(atomic_int *n, int64_t until_ms)
+static void wait_until_zero(atomic_int *n)
 {
-    while (atomic_load(n) > 0 && mono_ms() < until_ms)
+    while (atomic_load(n) > 0)
         usleep(2000);
+}
+
+/* Until none was active for quiet_ms: a proxy may just have sent another on a connection of its
+ * own.
+ */
+static void wait_until_quiet(atomic_int *active, int64_t quiet_ms, int64_t until_ms)
+{
+    for (int64_t since = mono_ms(); mono_ms() < until_ms; usleep(2000)) {
+        if (atomic_load(active) > 0)
+            since = mono_ms();
+        else if (mono_ms() - since >= quiet_ms)
+            return;
+    }
 }
 
 static void free_server(struct http_server *s)
@@ -145,16 +158,23 @@ static void free_server(struct http_server *s)
     free(s);
 }
 
+void http_server_leave(struct http_server *s)
+{
+    atomic_store(&s->leaving, true);
+}
+
 /* First, running requests may end; then no further handler is run, and it waits for those that
  * still run, since their threads' stacks are in use. */
 void http_server_stop(struct http_server *s, int drain_ms)
 {
+    enum { QUIET_MS = 100 };
+    bool has_left = atomic_exchange(&s->leaving, true);
     atomic_store(&s->stopping, true);
     wake_loops(s);
-    wait_until_zero(&s->metrics.active, mono_ms() + drain_ms);
+    wait_until_quiet(&s->metrics.active, has_left ? QUIET_MS : 0, mono_ms() + drain_ms);
     atomic_store(&s->aborting, true);
     wake_loops(s);
-    wait_until_zero(&s->metrics.working, INT64_MAX);
+    wait_until_zero(&s->metrics.working);
     for (int i = 0; i < POOL_COUNT; i++)
         pool_stop(&s->pools[i]);
     atomic_store(&s->quit, true);

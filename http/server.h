@@ -73,6 +73,9 @@ const struct err *http_server_start(const struct http_config *config,
                                     const struct route *const *tables, size_t tables_n,
                                     struct http_server **ret);
 
+/* From now on each reply ends its connection, so that few are left when the server stops. */
+void http_server_leave(struct http_server *s);
+
 /* Stops accepting, wakes every parked request (request_is_stopping() is then true; one that wants
  * to wait again runs once more with timed_out, and is then refused with 503), and lets running
  * requests end for up to drain_ms. Then no further handler is started; it waits for those that

@@ -29,7 +29,7 @@ esac
 # Proxies for tests, of HTTP and of the database. Only unpacked: installing them would start services.
 unpacked=""
 case " $* " in *" test "*)
-    for p in nginx caddy pgbouncer; do command -v $p >/dev/null || unpacked="$unpacked $p"; done ;;
+    for p in nginx caddy pgbouncer haproxy; do command -v $p >/dev/null || unpacked="$unpacked $p"; done ;;
 esac
 
 stamp="build/deps-$(echo "$*" | tr ' ' '-')"

@@ -21,6 +21,7 @@
 #include "users/typing.h"
 
 #include <signal.h>
+#include <stdatomic.h>
 #include <unistd.h>
 
 enum { FEED_ENTRIES = 1 << 16, FEED_SHARE = 4 };
@@ -71,6 +72,14 @@ static void on_lost(void *ctx, const char *why)
         kill(getpid(), SIGTERM);
 }
 
+/* `concorde drain`. */
+static void on_drain(void *ctx)
+{
+    struct running_node *n = ctx;
+    if (!n->server.is_stopping && !atomic_exchange(&n->is_asked_to_stop, true))
+        kill(getpid(), SIGTERM);
+}
+
 static const struct err *node_open_log(struct running_node *n, enum node_kind kind)
 {
     struct node *s = &n->node;
@@ -89,6 +98,7 @@ static const struct err *node_open_log(struct running_node *n, enum node_kind ki
                                                         .is_server = kind == NODE_SERVER,
                                                         .data_dir = s->config->data_dir,
                                                         .on_lost = on_lost,
+                                                        .on_drain = on_drain,
                                                         .ctx = n},
                                                 .statement_timeout_ms =
                                                     (int)s->config->database_statement_timeout_ms};

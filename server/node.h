@@ -41,8 +41,9 @@ struct running_node {
     const char *uri; /* of the database; in the arena */
     struct arena *arena;
     enum node_kind kind;
-    _Atomic bool is_lost; /* the process has lost the log and is stopping */
-    int lock_fd;          /* -1: no lock held */
+    _Atomic bool is_lost;          /* the process has lost the log and is stopping */
+    _Atomic bool is_asked_to_stop; /* by `concorde drain` */
+    int lock_fd;                   /* -1: no lock held */
 };
 
 /* Opens the database (a server migrates it), checks its owner, starts the committer, loads the

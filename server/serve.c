@@ -14,6 +14,7 @@
 #include "users/users.h"
 
 #include "base/cache.h"
+#include "base/clock.h"
 #include "base/mem.h"
 #include "base/memory.h"
 #include "base/worker/worker.h"
@@ -28,6 +29,7 @@
 #include "storage/db/write.h"
 #include "storage/nodes/follower.h"
 #include "storage/nodes/lease.h"
+#include "storage/nodes/node_list.h"
 #include "users/device_state.h"
 #include "users/message_quota.h"
 #include "users/session.h"
@@ -267,6 +269,55 @@ static void wait_for_stop(struct cli *cli, struct running_node *n, const sigset_
     log_info("stopping");
 }
 
+/* Operators see it in `concorde nodes`. */
+static void note_draining(struct running_node *n)
+{
+    enum { LIMIT_MS = 2000 };
+    struct job job;
+    int before = db_limit_statements(LIMIT_MS);
+    job_init(&job, &n->node, n->arena);
+    const struct err *e =
+        node_drain(job_tx(&job), committer_view(n->node.storage->committer)->node);
+    job_finish(&job);
+    db_limit_statements(before);
+    if (e)
+        log_err(LOG_WARN, "this node stops, and could not say so", e);
+}
+
+/* Until the proxy has noticed that /ready says no, and sends its requests to the other nodes.
+ * Another signal ends the wait. */
+static void serve_on(struct running_node *n, struct http_server *http, const sigset_t *signals)
+{
+    int64_t until = mono_ms() + n->node.config->shutdown_delay_ms;
+    http_server_leave(http);
+    while (mono_ms() < until) {
+        int signal = sigtimedwait(signals, NULL, &(struct timespec){.tv_nsec = 100 * 1000000L});
+        if (signal == SIGINT || signal == SIGTERM)
+            return;
+    }
+}
+
+/* What the others can do is theirs at once; then this node's own requests end. */
+static void server_drain(struct running_node *n, struct http_server *http, const sigset_t *signals)
+{
+    const struct config *c = n->node.config;
+    bool has_others = !n->is_lost && log_view_count(committer_view(n->node.storage->committer)) > 1;
+    int delay_ms = has_others ? (int)c->shutdown_delay_ms : 0;
+    int timeout_ms = n->is_lost ? 0 : (int)c->shutdown_timeout_ms;
+    n->server.is_stopping = true;
+    sd_notify_state("STOPPING=1");
+    if (has_others)
+        note_draining(n);
+    federation_drain(n->node.federation, delay_ms + timeout_ms);
+    pushes_drain(n->server.pushes, timeout_ms);
+    leases_give_back(n->node.storage->leases);
+    if (delay_ms)
+        serve_on(n, http, signals);
+    metrics_forget_sources();
+    follower_set_parked(n->storage.follower, NULL, NULL);
+    http_server_stop(http, n->is_lost ? 0 : timeout_ms);
+}
+
 static const struct err *server_serve_serve(struct cli *cli, struct running_node *n,
                                             const sigset_t *signals)
 {
@@ -283,15 +334,7 @@ static const struct err *server_serve_serve(struct cli *cli, struct running_node
     sd_notify_state("READY=1");
     print_welcome(cli, n, http);
     wait_for_stop(cli, n, signals);
-    n->server.is_stopping = true;
-    sd_notify_state("STOPPING=1");
-    metrics_forget_sources();
-    follower_set_parked(n->storage.follower, NULL, NULL);
-    int drain_ms = n->is_lost ? 0 : (int)n->node.config->shutdown_timeout_ms;
-    federation_drain(n->node.federation, drain_ms);
-    pushes_drain(n->server.pushes, drain_ms);
-    leases_give_back(n->node.storage->leases);
-    http_server_stop(http, drain_ms);
+    server_drain(n, http, signals);
     return n->is_lost ? err(ERR_UNAVAILABLE, "The database was lost to another, see above") : NULL;
 }
 

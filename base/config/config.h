@@ -87,6 +87,7 @@ struct config {
     int64_t workers;              /* 0: server/serve.c chooses */
     int64_t max_connections, max_connections_per_address;
     int64_t cache_size; /* bytes for all caches */
+    int64_t shutdown_delay_ms;
     int64_t shutdown_timeout_ms;
     bool enable_metrics;                  /* for direct peers on loopback, and: */
     struct config_list metrics_allowlist; /* addresses and ranges */

@@ -287,6 +287,10 @@ const struct config_key config_keys[] = {
     KEY("workers", INT, workers, "0",
         "Threads that serve clients, most of which wait for the database; 0: 64.", .min = 0,
         .max = 1024),
+    KEY("shutdown_delay", DURATION, shutdown_delay_ms, "5s",
+        "While other nodes run: how long one that stops serves on, so that the proxy notices its "
+        "/ready.",
+        .min = 0, .max = 3600000),
     KEY("shutdown_timeout", DURATION, shutdown_timeout_ms, "15s",
         "How long a stop waits for requests that are being served.", .min = 0, .max = 3600000),
     {.name = NULL},

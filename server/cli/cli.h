@@ -46,5 +46,6 @@ int federation_reset_command(struct cli *cli);
 int federation_resend_command(struct cli *cli);
 int federation_discard_command(struct cli *cli);
 int nodes_command(struct cli *cli); /* node_commands.c */
+int drain_command(struct cli *cli);
 
 #endif

@@ -4,13 +4,11 @@
 #include "base/log.h"
 #include "base/mem.h"
 #include "storage/db/log_batches.h"
+#include "storage/nodes/node_list.h"
 #include "storage/schema/migrate.h"
 
-#include <limits.h>
 #include <sodium.h>
 #include <stdatomic.h>
-#include <stdlib.h>
-#include <unistd.h>
 
 #define LOST_TRANSACTIONS "the database has lost transactions: it was restored, or has failed over"
 #define DEAD_AFTER "interval '8 seconds'" /* NODE_DEAD_MS */
@@ -62,21 +60,11 @@ SQL(node_leave_sql, "SELECT node_leave($1)")
 
 SQL(node_forget_sql, "DELETE FROM nodes WHERE host = $1")
 
-/* The host, and where on it. */
-static const char *log_view_place(const struct log_view *v, struct arena *a)
-{
-    char host[256] = "", path[PATH_MAX];
-    gethostname(host, sizeof host - 1);
-    if (!v->s.data_dir || !realpath(v->s.data_dir, path))
-        return arena_strdup(a, host);
-    return arena_printf(a, "%s:%s", host, path);
-}
-
 static const struct err *register_locked(struct log_view *v, struct tx *tx, int64_t *ret_head)
 {
     int64_t members, others;
     TRY(db_one(tx, &node_register_sql,
-               P(INT(v->node), TEXT(log_view_place(v, tx->arena)), TEXT(CONCORDE_VERSION),
+               P(INT(v->node), TEXT(node_place(tx->arena, v->s.data_dir)), TEXT(CONCORDE_VERSION),
                  INT4(migrate_newest())),
                NULL, R(INT_OUT(&members), INT_OUT(ret_head), INT_OUT(&others))));
     set_members_locked(v, members, others);
@@ -92,7 +80,7 @@ const struct err *log_view_register(struct log_view *v, int64_t *ret_head)
     tx_init(&tx, v->db, a);
     const struct err *e = NULL;
     if (v->s.data_dir) /* the process that was killed here is not waited for */
-        e = db_exec(&tx, &node_forget_sql, P(TEXT(log_view_place(v, a))), NULL);
+        e = db_exec(&tx, &node_forget_sql, P(TEXT(node_place(a, v->s.data_dir))), NULL);
     if (!e)
         e = register_locked(v, &tx, ret_head);
     tx_finish(&tx);
@@ -149,9 +137,10 @@ SQL(node_beat_sql,
     "grown AS (UPDATE log_head SET members = members + 1 WHERE EXISTS (SELECT FROM gone) "
     " RETURNING members), "
     "seen AS (UPDATE nodes SET seen_at = clock_timestamp(), members = $2, position = $3, "
-    " head = (SELECT position FROM log_head), parked = $4 WHERE id = $1 RETURNING id) "
+    " head = (SELECT position FROM log_head), parked = $4 WHERE id = $1 "
+    " RETURNING is_draining) "
     "SELECT COALESCE((SELECT members FROM grown), (SELECT members FROM log_head)), "
-    "(SELECT count(*) FROM seen)")
+    "(SELECT count(*) FROM seen), COALESCE((SELECT is_draining FROM seen), false)")
 /* What every node has published is read by none any more, except by one that was away. */
 SQL(batches_prune_sql, "DELETE FROM log_batches WHERE first <= (SELECT min(position) FROM nodes) "
                        "AND written_at < now() - interval '1 minute'")
@@ -171,9 +160,12 @@ int64_t log_view_count(struct log_view *v)
 static const struct err *beat(struct log_view *v, struct tx *tx, int64_t parked)
 {
     int64_t members, is_there, known = log_view_members(v);
+    bool is_draining;
     TRY(db_one(tx, &node_beat_sql,
                P(INT(v->node), INT(known), INT(feed_position(v->s.feed)), INT(parked)), NULL,
-               R(INT_OUT(&members), INT_OUT(&is_there))));
+               R(INT_OUT(&members), INT_OUT(&is_there), BOOL_OUT(&is_draining))));
+    if (is_draining && v->s.on_drain)
+        v->s.on_drain(v->s.ctx);
     lock_take(&v->lock);
     const struct err *e = members != v->members || !is_there ? read_members(v, tx) : NULL;
     lock_release(&v->lock);

@@ -33,6 +33,9 @@ struct log_view_settings {
     /* The database went back in time: this process must end, since it knows changes that do not
      * exist any more. Must not block. */
     void (*on_lost)(void *ctx, const char *why);
+    /* This node is to stop (node_drain()). Called by each sign of life; must not block. NULL: not
+     * wanted. */
+    void (*on_drain)(void *ctx);
     void *ctx;
 };
 

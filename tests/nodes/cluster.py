@@ -14,7 +14,7 @@ import signal
 from balancer import Balancer
 from link import Link
 from postgres import Postgres, port_to_keep
-from server import Server
+from server import BINARY, Server
 from waiting import eventually
 
 NODES = int(os.environ.get("NODES") or 3)
@@ -65,6 +65,7 @@ class Node(Server):
             "trusted_proxies": "127.0.0.1",
             "signing_key_path": str(cluster.data / "signing.key"),
             "media_store_path": str(cluster.data / "media"),
+            **({"shutdown_delay": "0s"} if self.binary == BINARY else {}),
             **cluster.settings,
             "database": cluster.postgres.uri(cluster.database, "concorde", self.link and self.link.port),
             "listen": f"127.0.0.1:{self.port}",
