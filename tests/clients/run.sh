@@ -7,4 +7,4 @@ CLIENTS_HOME=$(./install.sh) || {
     echo "${SUITE:-clients}: 0 passed, 1 failed"
     exit 1
 }
-CLIENTS_HOME=$CLIENTS_HOME exec ../pytest.sh clients -vv "$@"
+CLIENTS_HOME=$CLIENTS_HOME exec ../pytest.sh clients -vv --ignore tests/clients/rust "$@"
