@@ -58,7 +58,8 @@ SQL(nodes_count_sql, "SELECT (SELECT members FROM log_head), count(*) FILTER (WH
                      "count(*) FILTER (WHERE id = $1) FROM nodes")
 SQL(node_leave_sql, "SELECT node_leave($1)")
 
-SQL(node_forget_sql, "DELETE FROM nodes WHERE host = $1")
+/* A place without a colon is not known well enough. */
+SQL(node_forget_sql, "DELETE FROM nodes WHERE host = $1 AND strpos(host, ':') > 0")
 
 static const struct err *register_locked(struct log_view *v, struct tx *tx, int64_t *ret_head)
 {

@@ -27,8 +27,8 @@ struct log_view_settings {
     struct feed *feed;
     struct epochs *epochs; /* NULL: not wanted */
     bool is_server;        /* a command is not in the list of nodes */
-    /* The data directory, which one process on this host has at a time: its row in the list of
-     * nodes is of a process that is gone. NULL: there is none. */
+    /* The data directory, which one process has at a time: its row in the list of nodes is of a
+     * process that is gone. NULL: there is none. */
     const char *data_dir;
     /* The database went back in time: this process must end, since it knows changes that do not
      * exist any more. Must not block. */

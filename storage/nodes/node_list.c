@@ -1,16 +1,30 @@
 #include "storage/nodes/node_list.h"
 
-#include <limits.h>
-#include <stdlib.h>
+#include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
+
+/* Of a start of the kernel; empty where /proc does not say. */
+static void read_boot_id(char *ret, int cap)
+{
+    FILE *f = fopen("/proc/sys/kernel/random/boot_id", "re");
+    if (!f || !fgets(ret, cap, f))
+        *ret = 0;
+    ret[strcspn(ret, "\n")] = 0;
+    if (f)
+        fclose(f);
+}
 
 const char *node_place(struct arena *a, const char *data_dir)
 {
-    char host[256] = "", path[PATH_MAX];
+    char host[256] = "", boot[64];
+    struct stat dir;
     gethostname(host, sizeof host - 1);
-    if (!data_dir || !realpath(data_dir, path))
+    read_boot_id(boot, sizeof boot);
+    if (!data_dir || !*boot || stat(data_dir, &dir))
         return arena_strdup(a, host);
-    return arena_printf(a, "%s:%s", host, path);
+    return arena_printf(a, "%s:%s:%llx:%llx", host, boot, (unsigned long long)dir.st_dev,
+                        (unsigned long long)dir.st_ino);
 }
 
 SQL(node_list_sql,

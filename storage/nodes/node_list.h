@@ -15,8 +15,9 @@ struct node_row {
     bool is_draining;
 };
 
-/* The host, and where on it: a data directory belongs to one process at a time. data_dir: NULL if
- * there is none. */
+/* The host, and which data directory of which machine, since containers may share host name and
+ * path: it belongs to one process at a time. Only the host, if there is no directory (NULL), or if
+ * that cannot be said. */
 const char *node_place(struct arena *a, const char *data_dir);
 
 /* In the order of their starts, in the arena. */

@@ -179,19 +179,44 @@ static void a_server_that_was_removed_registers_again(void **state)
     assert_true(feed_covers(servers[0].storage.feed, newest(0) - 1));
 }
 
-static void a_process_that_was_killed_here_is_not_waited_for(void **state)
+/* The row of a process that ran where the first one does, or somewhere else. */
+static void add_killed(const char *place)
+{
+    buf_auto struct buf sql = {0};
+    buf_printf(&sql,
+               "INSERT INTO nodes SELECT 4711, %s, version, started_at, seen_at, 0, 0 FROM nodes "
+               "WHERE id <> 4711 ORDER BY host LIKE '%%:%%' DESC LIMIT 1",
+               place);
+    pg_must("no other", pg_command(pg_uri(), "DELETE FROM nodes WHERE id = 4711"));
+    pg_must("kill", pg_command(pg_uri(), sql.p));
+}
+
+/* With a data directory. Returns how many rows of killed processes are left. */
+static int64_t begin_again_after(const char *place, const char *dir)
 {
     end(&servers[0]);
-    servers[0].data_dir = "/tmp";
+    servers[0].data_dir = dir;
     begin(&servers[0]);
-    pg_must("kill", pg_command(pg_uri(), "INSERT INTO nodes SELECT 4711, host, version, "
-                                         "started_at, seen_at, 0, 0 FROM nodes "
-                                         "WHERE host LIKE '%:/tmp'"));
+    add_killed(place);
     end(&servers[0]);
     assert_int_equal(count("SELECT count(*) FROM nodes WHERE id = 4711"), 1);
     begin(&servers[0]);
-    assert_int_equal(count("SELECT count(*) FROM nodes"), 2);
     servers[0].data_dir = NULL;
+    return count("SELECT count(*) FROM nodes WHERE id = 4711");
+}
+
+static void a_process_that_was_killed_here_is_not_waited_for(void **state)
+{
+    assert_int_equal(begin_again_after("host", "/tmp"), 0);
+    assert_int_equal(count("SELECT count(*) FROM nodes"), 2);
+}
+
+/* Of containers that have the same host name and the same path. */
+static void a_process_in_another_directory_remains_listed(void **state)
+{
+    assert_int_equal(begin_again_after("host || '0'", "/tmp"), 1); /* another number */
+    assert_int_equal(begin_again_after("regexp_replace(host, ':.{8}', ':00000000')", "/tmp"), 1);
+    assert_int_equal(begin_again_after("split_part(host, ':', 1)", "/nowhere"), 1);
 }
 
 static void *write_and_count_behind(void *ret)
@@ -316,6 +341,7 @@ int main(void)
         TEST(a_batch_in_flight_is_left_to_the_leader),
         TEST(a_server_that_was_removed_registers_again),
         TEST(a_process_that_was_killed_here_is_not_waited_for),
+        TEST(a_process_in_another_directory_remains_listed),
         TEST(it_answers_when_the_others_know_of_it),
         TEST(each_goes_on_in_epochs_that_the_other_begins),
         TEST(an_epoch_that_is_over_is_no_loss),
