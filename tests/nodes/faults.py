@@ -11,6 +11,7 @@ import httpx
 import plain
 
 HELD = 5, 150  # how many messages are acknowledged while a fault lasts
+OF_POSTGRES = "postgres", "failover"  # one of them at a time
 PAUSE = 0.05  # between two looks, seconds
 PATIENCE = 120  # for messages to be acknowledged beside a fault, and for a node to be ready after it
 
@@ -39,11 +40,10 @@ class Faults:
         nodes = list(range(len(self.cluster.nodes)))
         healthy = max(0, len(nodes) - 1)
         victims = self.random.sample(nodes, self.random.randint(1, healthy)) if healthy else nodes
-        kinds = [k for k in self.kinds if healthy or k in ("kill", "stop", "postgres")]
+        kinds = [k for k in self.kinds if healthy or k in ("kill", "stop", *OF_POSTGRES)]
         chosen = [(self.random.choice(kinds), i) for i in victims]
-        restarts = any(kind == "postgres" for kind, _ in chosen)
-        tasks = [self.during(kind, i) for kind, i in chosen if kind != "postgres"]
-        tasks += [self.postgres()] if restarts else []
+        tasks = [self.during(kind, i) for kind, i in chosen if kind not in OF_POSTGRES]
+        tasks += [getattr(self, kind)() for kind, _ in chosen if kind in OF_POSTGRES][:1]
         async with asyncio.TaskGroup() as group:
             for task in tasks:
                 group.create_task(task)
@@ -87,6 +87,17 @@ class Faults:
         self.note(f"postgres gets {how.name}")
         await asyncio.to_thread(self.cluster.restart_postgres, how)
         self.note("postgres is back")
+
+    async def failover(self):
+        """The primary is killed with all its processes, and the synchronous standby promoted."""
+        self.note("the primary is killed")
+        await asyncio.to_thread(self.cluster.postgres.fail_over, self.follow_primary)
+        self.note("there is a standby again")
+
+    def follow_primary(self):
+        self.note("the standby is promoted")
+        for node in self.cluster.nodes:
+            node.link.target = "127.0.0.1", self.cluster.postgres.port
 
     async def start(self, node):
         """As systemd would: again, if the database is away."""

@@ -61,27 +61,40 @@ def programs():
     return pathlib.Path(shutil.which("initdb") or "initdb").resolve().parent
 
 
+def uri_of_all(ports, database, user, options):
+    """libpq takes the one of these that takes writes."""
+    return (f"host={','.join(['127.0.0.1'] * len(ports))} port={','.join(map(str, ports))} user={user} "
+            f"dbname={database} {options} target_session_attrs=read-write connect_timeout=2")
+
+
+def is_reached(uri):
+    return subprocess.run(["psql", "-qXAt", uri, "-c", "SELECT 1"], capture_output=True).returncode == 0
+
+
 class Postgres:
     def __init__(self):
-        self.home = pathlib.Path(tempfile.mkdtemp(prefix="concorde-postgres-", dir=SCRATCH))
+        self._make_home()
         self.port, self.process = port_to_keep(), None
-        self.user = {}
-        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
-            owner = pwd.getpwnam("postgres")
-            os.chown(self.home, owner.pw_uid, owner.pw_gid)
-            self.user = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
         self.data = self.home / "data"
         subprocess.run(
             [programs() / "initdb", "-D", self.data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
              "--locale=C", "--no-sync", "--no-instructions"],
             check=True, cwd="/", stdout=subprocess.DEVNULL, **self.user)
         with (self.data / "postgresql.conf").open("a") as f:
-            f.write(f"{SETTINGS}port = {self.port}\n")
+            f.write(SETTINGS)
         self.log = (self.home / "log").open("a")
         self.start()
         self.sql("CREATE ROLE concorde LOGIN")
 
+    def _make_home(self):
+        self.home, self.user = pathlib.Path(tempfile.mkdtemp(prefix="concorde-postgres-", dir=SCRATCH)), {}
+        if os.geteuid() == 0:  # PostgreSQL refuses to run as root
+            owner = pwd.getpwnam("postgres")
+            os.chown(self.home, owner.pw_uid, owner.pw_gid)
+            self.user = {"user": owner.pw_uid, "group": owner.pw_gid, "extra_groups": []}
+
     def uri(self, database="postgres", user="postgres", port=None):
+        """port: of a Link to it."""
         return f"host=127.0.0.1 port={port or self.port} user={user} dbname={database} sslmode=disable"
 
     def sql(self, text, database="postgres"):
@@ -92,15 +105,14 @@ class Postgres:
 
     def start(self):
         self.process = subprocess.Popen(
-            [programs() / "postgres", "-D", self.data], cwd="/", stdin=subprocess.DEVNULL,
+            [programs() / "postgres", "-D", self.data, "-p", str(self.port)], cwd="/", stdin=subprocess.DEVNULL,
             stdout=self.log, stderr=self.log, **self.user)
         eventually(self.answers, 120, lambda: (self.home / "log").read_text()[-3000:])
 
     def answers(self):
         if self.process.poll() is not None:
             raise RuntimeError((self.home / "log").read_text()[-3000:])
-        return subprocess.run(["psql", "-qXAt", self.uri(), "-c", "SELECT 1"],
-                              capture_output=True).returncode == 0
+        return is_reached(self.uri())
 
     def restart(self, how=signal.SIGQUIT):
         """SIGINT: ends its connections; SIGQUIT: as a crash, with recovery at the next start."""

@@ -1,25 +1,29 @@
 """Writers and readers on random nodes, while nodes are killed, paused and cut off from the database, and it is
-restarted: afterwards their history must be one that a single server could have made (history.py).
+restarted or fails over to its standby: afterwards their history must be one that a single server could have made (history.py).
 
 NODES (3), CHAOS_SECONDS (120), CHAOS_SEED (random), CHAOS_CLIENTS (32 writers and as many readers), CHAOS_FAULTS (all)."""
 
 import asyncio
 import collections
+import contextlib
 import os
 import pathlib
 import random
 import tempfile
 import time
 
-from cluster import NODES
+import pytest
+
+from cluster import NODES, Cluster
 from faults import Faults
 from history import check, late_syncs
+from pair import Followed
 from workload import Load
 
 SECONDS = float(os.environ.get("CHAOS_SECONDS") or 120)
 SEED = int(os.environ.get("CHAOS_SEED") or random.randrange(1 << 32))
 CLIENTS = int(os.environ.get("CHAOS_CLIENTS") or 32)
-FAULTS = (os.environ.get("CHAOS_FAULTS") or "kill stop pause cut mute postgres").split()
+FAULTS = (os.environ.get("CHAOS_FAULTS") or "kill stop pause cut mute postgres failover").split()
 SHOWN = 30  # violations
 
 
@@ -51,9 +55,19 @@ def run(cluster, faults, load):
     assert not violations, f"{dict(counts)}\n" + "\n".join(f"{v.rule}: {v.text}" for v in violations[:SHOWN])
 
 
-def test_chaos(clusters):
+@pytest.fixture
+def cluster():
+    """On a PostgreSQL with a synchronous standby."""
+    with contextlib.ExitStack() as stack:
+        pair = Followed(is_synchronous=True)
+        stack.callback(pair.close)
+        made = Cluster({"log_level": "info"}, postgres=pair)
+        stack.callback(made.close)
+        yield made.start()
+
+
+def test_chaos(cluster):
     print(f"CHAOS_SEED={SEED} CHAOS_SECONDS={SECONDS:g} NODES={NODES} CHAOS_FAULTS='{' '.join(FAULTS)}'")
-    cluster = clusters(log_level="info")
     began = time.monotonic()
     faults, load = Faults(cluster, SECONDS, SEED, FAULTS), Load(cluster, CLIENTS, CLIENTS)
     print(f"{time.monotonic() - began:.1f} s for the accounts")

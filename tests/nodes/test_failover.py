@@ -25,13 +25,11 @@ def pairs():
     with contextlib.ExitStack() as stack:
 
         def start(is_synchronous):
-            pair = Pair()
+            pair = Pair(is_synchronous)
             stack.callback(pair.close)
             cluster = Cluster({"database_statement_timeout": "2s"}, n=2, postgres=pair)
             stack.callback(cluster.close)
-            cluster.start()
-            pair.add_standby(is_synchronous)
-            return cluster, pair
+            return cluster.start(), pair
 
         yield start
 
