@@ -181,6 +181,7 @@ interop: build ## let Synapse, from its package, federate with the server
 
 # Nothing is tried again: a history that is wrong once is wrong.
 nodes: build ## NODES (3) on one database, killed, paused and cut off, while clients' histories are checked
+	@scripts/deps.sh run test nodes
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) AGAIN_MAX=0 tests/pytest.sh nodes -s
 
 nodes-api: build ## make api, against NODES (3) of which each request meets a random one

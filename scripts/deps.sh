@@ -3,6 +3,7 @@
 #   deps.sh run         packages for building and running
 #   deps.sh run test    and for the tests
 #   deps.sh run tidy    and for that target; likewise lto and coverage
+#   deps.sh run test nodes    and for the tests of several nodes
 # A stamp makes it instant when nothing has changed since.
 set -eu
 cd "$(dirname "$0")/.."
@@ -11,7 +12,11 @@ run="make pkg-config libc6-dev libmicrohttpd-dev libjansson-dev libolm-dev libpq
      libsodium-dev libyaml-dev libcurl4-openssl-dev libc-ares-dev libvips-dev libxml2-dev
      libseccomp-dev libcrypt-dev libicu-dev postgresql ca-certificates"
 test="clang clang-format libclang-rt-14-dev ccache libcmocka-dev python3-pytest python3-pytest-xdist
-      libevent-2.1-7 python3-httpx python3-yaml python3-cryptography python3-venv python3-matrix-nio openssl"
+      libevent-2.1-7 liblua5.3-0 libopentracing-c-wrapper0 libpcre2-8-0 python3-httpx
+      python3-yaml python3-cryptography python3-venv python3-matrix-nio openssl"
+# What those that are only unpacked (below) need.
+nodes="python3-psycopg2 python3-etcd python3-click python3-dateutil python3-prettytable python3-psutil
+       python3-urllib3 python3-cdiff python3-pkg-resources"
 tidy="clang clang-tidy python3"
 lto="gcc"
 coverage="gcc gcovr"
@@ -26,11 +31,15 @@ case " $* " in *" test "*)
     command -v npm >/dev/null || packages="$packages npm" ;;
 esac
 
-# Proxies for tests, of HTTP and of the database. Only unpacked: installing them would start services.
+# For tests: proxies of HTTP and of the database, and what makes a PostgreSQL fail over. Only unpacked: installing
+# them would start services.
 unpacked=""
-case " $* " in *" test "*)
-    for p in nginx caddy pgbouncer haproxy; do command -v $p >/dev/null || unpacked="$unpacked $p"; done ;;
-esac
+case " $* " in *" test "*) unpacked="nginx caddy pgbouncer haproxy" ;; esac
+case " $* " in *" nodes "*) unpacked="$unpacked patroni etcd-server" ;; esac
+is_there() {
+    command -v "${1%-server}" >/dev/null || [ -e "build-tools/usr/sbin/$1" ] ||
+        [ -e "build-tools/usr/bin/${1%-server}" ]
+}
 
 stamp="build/deps-$(echo "$*" | tr ' ' '-')"
 want=$(echo $packages $unpacked)
@@ -64,7 +73,7 @@ if [ -n "$missing" ]; then
 fi
 mkdir -p build
 for p in $unpacked; do
-    [ ! -e "build-tools/usr/sbin/$p" ] && [ ! -e "build-tools/usr/bin/$p" ] || continue
+    is_there "$p" && continue
     echo "deps: unpacking $p into build-tools"
     rm -rf build/deb && mkdir -p build/deb
     (cd build/deb && apt-get download -qq "$p" 2>/dev/null && dpkg -x ./*.deb ../../build-tools)

@@ -146,8 +146,11 @@ class Cluster(Server):
         self.made = [Node(self, self.data / f"node{i}") for i in range(self.n)]
         for node, binary in zip(self.made, self.binaries):
             node.binary = binary
+        self.balancer = self._make_balancer()
+
+    def _make_balancer(self):
         is_behind = self.settings.get("trusted_proxies")  # the test plays a proxy, too
-        self.balancer = Balancer(
+        return Balancer(
             [node.port for node in self.nodes], getattr(self, "certificate", None),
             "$proxy_add_x_forwarded_for" if is_behind else "$remote_addr")
 
