@@ -46,8 +46,8 @@ struct auth {
     struct note *notes;
     size_t notes_n, notes_cap;
 
-    struct lease_job *sweeps;
-    struct worker_kind *stores, *removes;
+    struct lease_job *sweeps, *partings;
+    struct worker_kind *stores, *removes, *parts;
     struct push_actions_place swept; /* used by `removes` only, like the next one: */
     int64_t contents_swept;          /* storage/devices/to_device.h */
 };
@@ -112,11 +112,32 @@ static void flush_notes(struct auth *a)
 static enum worker_outcome auth_store_notes(void *of, void *thread, struct worker_item *item)
 {
     flush_notes(of);
-    const struct err *e = accounts_part_all(thread); /* mostly there is nothing to do */
+    item->wait_ms = FLUSH_MS;
+    return WORKER_WAIT;
+}
+
+/* ---- under leases ---- */
+
+/* Mostly there is nothing to do. Each leave is judged by the room: no fence is checked. */
+static enum worker_outcome auth_part(void *of, void *thread, struct worker_item *item)
+{
+    const struct err *e = accounts_part_all(thread);
     if (e)
         log_err(LOG_WARN, "leaving the rooms of deactivated users", e);
     item->wait_ms = FLUSH_MS;
     return WORKER_WAIT;
+}
+
+static bool auth_may_part(void *of, const struct worker_key *key, int64_t *ret_wait_ms)
+{
+    struct auth *a = of;
+    return lease_may_run(a->partings, 0, ret_wait_ms);
+}
+
+static void auth_on_parting_taken(void *of, int slice)
+{
+    struct auth *a = of;
+    worker_hurry(a->parts, (struct worker_key){0});
 }
 
 static const struct err *auth_sweep_retained(struct auth *a, struct job *job)
@@ -332,12 +353,20 @@ struct auth *auth_create(struct node *node)
     a->cache = auth_cache_create(node->caches);
     lock_init(&a->lock, RANK_LEAF);
     a->sweeps = leases_add(node->storage->leases, &(struct lease_job_settings){.name = "sweep"});
+    a->partings = leases_add(node->storage->leases,
+                             &(struct lease_job_settings){
+                                 .name = "parting", .of = a, .on_taken = auth_on_parting_taken});
     const struct worker_settings stores = {.name = "last seen", .of = a, .run = auth_store_notes},
+                                 parts = {.name = "parting",
+                                          .of = a,
+                                          .run = auth_part,
+                                          .may_run = auth_may_part},
                                  removes = {.name = "expired rows",
                                             .of = a,
                                             .run = auth_remove_expired,
                                             .may_run = auth_may_remove};
     a->stores = auth_start(a, &stores, FLUSH_MS);
+    a->parts = auth_start(a, &parts, FLUSH_MS);
     a->removes = auth_start(a, &removes, HOUSE_FIRST_MS);
     return a;
 }
@@ -348,6 +377,7 @@ void auth_destroy(struct auth *a)
         return;
     worker_kind_destroy(a->stores);
     worker_kind_destroy(a->removes);
+    worker_kind_destroy(a->parts);
     flush_notes(a);
     auth_cache_destroy(a->cache);
     lock_finish(&a->lock);
