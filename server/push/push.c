@@ -11,7 +11,11 @@
 enum {
     PUSH_THREADS = 64, /* most of which wait for gateways */
     GATEWAY_AT_ONCE = 32,
+    GATEWAY_AT_ONCE_SLOW = 4,
+    AVERAGE_OVER = 8, /* answers */
+    SLOW_MS = 1000,   /* an answer that takes longer on average */
     FOLLOW_AGAIN_MS = 1000,
+    LEASE_PAUSE_MS = 1000,
     SETTLE_MS = 1000,
     SETTLE_STEP_US = 1000
 };
@@ -36,7 +40,8 @@ void push_consider_locked(struct pushes *p, struct live_pusher *x)
     int64_t due = push_due_locked(x);
     if (due < 0 || x->is_busy || x->is_dropped || p->stopping)
         return;
-    worker_add_due(x->gateway->retry_interval ? p->retries : p->turns,
+    bool is_good = !x->gateway->retry_interval && x->gateway->answer_ms < SLOW_MS;
+    worker_add_due(is_good ? p->turns : p->retries,
                    (struct worker_key){.number = x->id, .text = x->gateway->name}, due);
 }
 
@@ -45,9 +50,10 @@ static struct live_pusher *push_begin_turn(struct pushes *p, int64_t id)
 {
     LOCKED(&p->lock);
     struct live_pusher *x = map_get_int(&p->pushers, id);
-    if (!x || x->is_busy || p->stopping ||
-        !push_slice_is_valid_locked(p, lease_slice_of_id(x->user)))
+    if (!x || x->is_busy || p->stopping)
         return NULL;
+    if (!push_slice_is_valid_locked(p, lease_slice_of_id(x->user)))
+        x->retry_at = mono_ms() + LEASE_PAUSE_MS; /* unless it is lost by then */
     int64_t due = push_due_locked(x);
     if (due < 0)
         return NULL;
@@ -77,8 +83,9 @@ static enum worker_outcome push_turn(void *of, void *thread, struct worker_item 
 
 /* ---- success and failure ---- */
 
-void push_gateway_well_locked(struct pushes *p, struct push_gateway *g)
+void push_gateway_well_locked(struct pushes *p, struct push_gateway *g, int64_t ms)
 {
+    g->answer_ms += (ms - g->answer_ms) / AVERAGE_OVER;
     if (!g->retry_interval)
         return;
     g->retry_at = g->retry_interval = 0;
@@ -151,7 +158,7 @@ static const struct err *push_create_http(const struct node *node, struct http_c
     return http_client_create(&settings, ret);
 }
 
-/* Gateways that fail get at most half of the threads, and a few of them each. */
+/* Gateways that fail or are slow get at most half of the threads, and a few of them each. */
 static void push_create_kinds(struct pushes *p)
 {
     p->pool = job_pool_create(p->node, "push", PUSH_THREADS);
@@ -163,7 +170,7 @@ static void push_create_kinds(struct pushes *p)
                                                               .of = p,
                                                               .run = push_turn,
                                                               .at_once_max = PUSH_THREADS / 2,
-                                                              .of_text_max = 1});
+                                                              .of_text_max = GATEWAY_AT_ONCE_SLOW});
     p->follows = worker_kind_create(
         p->node->storage->background,
         &(struct worker_settings){

@@ -26,11 +26,11 @@ void push_counts_destroy(struct push_user *u)
     map_finish(&u->counts);
 }
 
-void push_counts_due_locked(struct pushes *p, struct push_user *u)
+void push_counts_due_locked(struct pushes *p, struct push_user *u, bool is_sure)
 {
     for (size_t i = 0; i < u->pushers_n; i++) {
         struct live_pusher *x = u->pushers[i];
-        if (x->badge_due_mono || !x->has_counts || !x->is_enabled)
+        if (x->badge_due_mono || !x->has_counts || !x->is_enabled || (x->badge < 0 && !is_sure))
             continue;
         x->badge_due_mono = mono_ms() + PUSH_BADGE_MS;
         push_consider_locked(p, x);

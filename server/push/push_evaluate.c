@@ -38,7 +38,7 @@ static void push_evaluate_touch(struct pushes *p, int64_t user, int64_t room)
     if (!u)
         return;
     push_counts_touch_locked(u, room);
-    push_counts_due_locked(p, u);
+    push_counts_due_locked(p, u, false);
 }
 
 /* A user who sends an event has read up to it. */
@@ -52,7 +52,7 @@ static void push_evaluate_author(struct pushes *p, const struct push_seen *s)
         push_queue_read_locked(u->pushers[i], s->room, s->thread ? s->thread : RECEIPT_OF_MAIN,
                                s->position);
     push_counts_touch_locked(u, s->room);
-    push_counts_due_locked(p, u);
+    push_counts_due_locked(p, u, false);
 }
 
 /* Who was invited, joined or left has other counts. */

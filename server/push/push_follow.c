@@ -137,7 +137,7 @@ static void push_follow_receipt(struct pushes *p, const struct push_seen *s)
     for (size_t i = 0; i < u->pushers_n; i++)
         push_queue_read_locked(u->pushers[i], s->room, s->thread, s->read);
     push_counts_touch_locked(u, s->room);
-    push_counts_due_locked(p, u);
+    push_counts_due_locked(p, u, true);
 }
 
 static const struct err *push_follow_look(struct pushes *p, const struct push_seen *s)

@@ -68,6 +68,7 @@ struct push_gateway {
     char *name; /* scheme and authority of its URL */
     int pushers_n;
     int64_t retry_at, retry_interval; /* mono_ms(); 0: it answers */
+    int64_t answer_ms;                /* how long an answer takes, on average */
 };
 
 struct live_pusher {
@@ -156,8 +157,9 @@ struct pushes {
     int64_t saved_mono;
 
     struct worker_pool *pool;
-    struct worker_kind *turns, *retries; /* number: the pusher, text: its gateway */
-    struct worker_kind *follows;         /* number: enum push_work */
+    /* number: the pusher, text: its gateway; retries: of gateways that failed or are slow */
+    struct worker_kind *turns, *retries;
+    struct worker_kind *follows; /* number: enum push_work */
 
     _Atomic int64_t sent, badges, failed, rejected, dropped, delay_us;
 };
@@ -166,8 +168,8 @@ struct pushes {
 
 /* Gives it a turn once it is due, if it has something to send. */
 void push_consider_locked(struct pushes *p, struct live_pusher *x);
-/* Its gateway answers again. */
-void push_gateway_well_locked(struct pushes *p, struct push_gateway *g);
+/* Its gateway has answered, in that time. */
+void push_gateway_well_locked(struct pushes *p, struct push_gateway *g, int64_t ms);
 void push_gateway_failed_locked(struct pushes *p, struct push_gateway *g, int64_t at_least_ms);
 void push_pusher_failed_locked(struct live_pusher *x);
 void push_schedule(struct pushes *p, enum push_work work, int64_t due_mono);
@@ -225,8 +227,9 @@ const struct err *push_evaluate_for(struct pushes *p, struct job *job, const str
 void push_counts_touch_locked(struct push_user *u, int64_t room);
 void push_counts_destroy(struct push_user *u);
 const struct err *push_counts_badge(struct pushes *p, struct job *job, int64_t user, int64_t *ret);
-/* Counts became less: they are sent, unless a notification is sent before. */
-void push_counts_due_locked(struct pushes *p, struct push_user *u);
+/* Counts may have become less: they are sent, unless a notification is sent before. is_sure: also
+ * to those that were sent none yet. */
+void push_counts_due_locked(struct pushes *p, struct push_user *u, bool is_sure);
 
 /* ---- push_body.c ---- */
 

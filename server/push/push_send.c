@@ -17,14 +17,14 @@ enum {
 struct push_turn {
     struct push_message message;
     const struct push_notice *notice;
-    bool is_looked_up;
+    int64_t began_mono;
 };
 
 static void push_turn_begin(struct pushes *p, struct live_pusher *x, struct push_turn *ret)
 {
     LOCKED(&p->lock);
     const struct push_item *i = push_queue_front_locked(p, x);
-    *ret = (struct push_turn){.message = {.pusher = x, .unread = -1}};
+    *ret = (struct push_turn){.message = {.pusher = x, .unread = -1}, .began_mono = mono_ms()};
     if (!i)
         return;
     ret->notice = ret->message.notice = i->notice;
@@ -107,7 +107,7 @@ static int64_t push_retry_after_ms(struct arena *a, const struct http_answer *an
 static void push_turn_sent(struct pushes *p, struct live_pusher *x, const struct push_turn *t)
 {
     LOCKED(&p->lock);
-    push_gateway_well_locked(p, x->gateway);
+    push_gateway_well_locked(p, x->gateway, mono_ms() - t->began_mono);
     x->retry_at = x->retry_interval = 0;
     if (t->message.unread >= 0)
         x->badge = t->message.unread;
@@ -133,7 +133,7 @@ static void push_turn_failed(struct pushes *p, struct live_pusher *x, const stru
         push_gateway_failed_locked(p, x->gateway, at_least_ms);
         return;
     }
-    push_gateway_well_locked(p, x->gateway);
+    push_gateway_well_locked(p, x->gateway, mono_ms() - t->began_mono);
     push_pusher_failed_locked(x);
     if (!t->notice) {
         x->badge = t->message.unread;
