@@ -1,5 +1,6 @@
-/* Shared by users/presence.c (presence states and their changes in the log) and
- * users/presence_events.c (what readers get). */
+/* Shared by users/presence.c (what clients and other servers say, and when it is written),
+ * users/presence_table.c (users, and the states of their devices), users/presence_nodes.c (several
+ * nodes) and users/presence_events.c (what readers get). */
 #ifndef USERS_PRESENCE_INTERNAL_H
 #define USERS_PRESENCE_INTERNAL_H
 
@@ -8,6 +9,11 @@
 #include "users/presence.h"
 
 #include <stdatomic.h>
+
+enum {
+    PRESENCE_KEEP_MS = 60 * 1000, /* after a sync: the usual long poll and a margin */
+    PRESENCE_WRITE_MAX = 256      /* users in one write */
+};
 
 /* The last state of one device, valid until its time is up. */
 struct device_presence {
@@ -46,6 +52,63 @@ struct presence_table {
     _Atomic size_t woken_n;
     size_t woken_cap;
 };
+
+/* A user whose presence is to be written, and the rooms; a copy, entirely in the arena. */
+struct presence_change {
+    struct presence_row row;
+    int64_t *rooms;
+    size_t rooms_n;
+    struct device_presence said;
+    bool is_ended; /* all that made the user more than this */
+};
+
+/* ---- users/presence_table.c ---- */
+
+/* A new one is last in the list of what was written. */
+struct presence_entry *presence_entry_locked(struct presence_table *p, int64_t user,
+                                             const char *user_id);
+void presence_unlink_locked(struct presence_table *p, struct presence_entry *e);
+void presence_link_newest_locked(struct presence_table *p, struct presence_entry *e);
+/* NULL: the device has no state that is still valid. */
+struct device_presence *presence_of_device_locked(struct presence_entry *e, int64_t device,
+                                                  int64_t now);
+/* keep_ms: how long it is valid; false: it was valid, and higher. */
+bool presence_put_state_locked(struct presence_entry *e, int64_t device, enum presence_state state,
+                               int64_t now, int64_t keep_ms, bool is_own);
+/* This node heard it: it is to be written, if it changes what is shown. */
+void presence_say_locked(struct presence_entry *e, int64_t device, enum presence_state state,
+                         int64_t now, int64_t keep_ms);
+void presence_remove_ended_locked(struct presence_entry *e, int64_t now);
+/* now_ms() until which the state is valid. */
+int64_t presence_valid_until_locked(const struct presence_entry *e, enum presence_state state,
+                                    int64_t now);
+/* May this node end states by itself? */
+bool presence_may_end_locked(const struct presence_table *p, const struct presence_entry *e);
+
+/* What is to be written: while other nodes live, no less than is shown, unless a device says so. */
+void presence_take_locked(struct presence_table *p, struct arena *a, struct presence_entry *e,
+                          int64_t now, struct presence_change *ret);
+/* fence: of the lease, where states end. Finds the rooms and wakes them. */
+const struct err *presence_write_pending(struct job *job, struct presence_change *list, size_t n,
+                                         int64_t fence);
+/* Where the user's presence is sent: sorted. */
+const struct err *presence_find_rooms(struct job *job, const struct presence_row *who,
+                                      int64_t **ret, size_t *ret_n);
+void presence_set_rooms(struct presence_table *p, const struct presence_change *c);
+void presence_wake_rooms(struct job *job, const struct presence_change *list, size_t n);
+/* Each once. Sorts them. */
+void presence_wake_each_room(struct presence_table *p, int64_t *rooms, size_t n);
+
+/* ---- users/presence_nodes.c ---- */
+
+/* A row that another node wrote before this one heard of it. */
+void presence_adopt_locked(struct presence_table *p, const struct presence_row *row);
+/* A change of another node. */
+void presence_hear_locked(struct presence_table *p, const struct change *c);
+/* What is only to be done with several nodes, once a second. */
+const struct err *presence_follow_nodes(struct presence_table *p, struct job *job);
+
+/* ---- users/presence_events.c ---- */
 
 /* Do other nodes live, which may know of devices that this one does not? */
 bool presence_has_others(const struct presence_table *p);
