@@ -1,13 +1,11 @@
 /* The order of the feed's listeners (server/listeners.h). */
-#include "node_fixture.h"
+#include "node_with_alice.h"
 #include "rooms/rooms.h"
 #include "server/server.h"
 
 #include "check.h"
 #include "rooms/room_internal.h"
 #include "server/listeners.h"
-
-static struct author alice;
 
 static void each_comes_after_those_it_follows(void **state)
 {
@@ -74,19 +72,6 @@ static void those_after_the_rooms_see_them_changed(void **state)
     assert_int_equal(before.seen, MEMBERSHIP_NONE);
     assert_int_equal(after.seen, MEMBERSHIP_JOIN);
     scope_finish(&s);
-}
-
-static int set_up(void **state)
-{
-    node_begin();
-    alice = author_named("@alice:test.example");
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    node_end();
-    return 0;
 }
 
 int main(void)
