@@ -6,8 +6,8 @@ its attempts ended without an answer (`lost`: such an attempt may still take eff
 violations of:
 
 stored      every acknowledged message is in /messages, once, as it was sent, and those of one sender in its order
-timeline    each reader's /sync replies bring the messages in the order of /messages, from its first reply on to
-            the end, without gaps or repetitions
+timeline    each reader's /sync replies bring the messages in the order of /messages, from its first reply on (all
+            of them, if that had none) to the end, without gaps or repetitions
 fresh       an initial /sync or a page of /messages has what was acknowledged before the request
 value       receipts and account data: the value at the end is the last one, or one written at the same time
 to_device   messages to a device arrive at least once, in the order of each sender, and not again once the token
@@ -113,9 +113,8 @@ def check_stored(history, lists, places):
         last[o.key, o.process] = place
 
 
-def check_run(room, events, place, where):
-    """Are these events of the room next to each other?"""
-    expected = None
+def check_run(room, events, place, where, expected=None):
+    """Are these events of the room next to each other? expected: the place of the first one."""
     for event in events:
         at = place.get(event)
         if at is None:
@@ -128,14 +127,15 @@ def check_run(room, events, place, where):
 
 
 def check_timelines(history, lists, places):
-    seen = collections.defaultdict(list)  # by reader and room
+    seen, firsts = collections.defaultdict(list), {}  # by reader and room
     for o in history.acknowledged("sync"):
         for room, events in o.result["rooms"].items():
+            firsts.setdefault((o.process, room), None if events else 0)  # it was empty: then all must come
             seen[o.process, room] += events
     for (reader, room), events in seen.items():
-        yield from check_run(room, events, places.get(room, {}), reader)
-        if events and lists.get(room) and events[-1] != lists[room][-1][0]:
-            yield Violation("timeline", f"{reader}: the end of {room} is missing after {events[-1]}")
+        yield from check_run(room, events, places.get(room, {}), reader, firsts[reader, room])
+        if lists.get(room) and events[-1:] != [lists[room][-1][0]]:
+            yield Violation("timeline", f"{reader}: the end of {room} is missing after {events[-1:]}")
     for o in history.acknowledged("read"):
         for room, events in o.result.items():
             yield from check_run(room, events, places.get(room, {}), f"{o.process} ({o.key})")

@@ -13,22 +13,13 @@ import httpx
 
 import plain
 from postgres import Postgres, is_reached, port_to_keep, programs, uri_of_all
-from server import ROOT
+from proxies import example
 from test_proxy import program
 from waiting import eventually
 
 MACHINES = "db1", "db2", "db3"
 PATIENCE = 180  # seconds, on a loaded machine
 PASSWORD = "secret"
-
-
-def example(name, *changes):
-    """The text of deploy/name with the changes (what, by what), each of which must have something to change."""
-    text = (ROOT / "deploy" / name).read_text()
-    for what, by in changes:
-        assert what in text, f"{name} has no {what}"
-        text = text.replace(what, by)
-    return text
 
 
 def is_alive(pid):
@@ -41,8 +32,9 @@ class Machine:
         self.home = cluster.home / name
         self.etcd = self.patroni = self.log = None
 
-    def own(self, text):
-        """Lines that name only db1 are about this machine; all addresses are ports of the loopback address."""
+    def own(self, name, *changes):
+        """deploy/name with these changes. Lines that name only db1 are about this machine; all addresses are ports of the loopback address."""
+        text = example(name, *((re.escape(what), by) for what, by in changes))
         lines = [line if "db2" in line else line.replace("db1", self.name) for line in text.splitlines()]
         return re.sub(r"\b(0\.0\.0\.0|db\d):(\d+)", lambda m: self.cluster.address(
             self.name if m[1] == "0.0.0.0" else m[1], m[2]), "\n".join(lines) + "\n")
@@ -52,12 +44,12 @@ class Machine:
         self.log = (self.home / "log").open("a")
         subprocess.run(["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=localhost",
                         "-keyout", self.home / "key", "-out", self.home / "cert"], check=True, capture_output=True)
-        (self.home / "patroni.yml").write_text(self.own(example(
+        (self.home / "patroni.yml").write_text(self.own(
             "patroni.yml", ("/var/lib/postgresql/15/concorde", f"{self.home}/data"),
             ("/usr/lib/postgresql/15/bin", str(programs())), ("CHANGE-ME", PASSWORD),
             ("/etc/ssl/certs/ssl-cert-snakeoil.pem", f"{self.home}/cert"),
             ("/etc/ssl/private/ssl-cert-snakeoil.key", f"{self.home}/key"), ("10.0.0.0/24", "127.0.0.1/32"),
-            ("\n  parameters:\n", f"\n  parameters:\n    unix_socket_directories: '{self.home}'\n"))))
+            ("\n  parameters:\n", f"\n  parameters:\n    unix_socket_directories: '{self.home}'\n")))
         if self.cluster.user:
             for path in [self.home, *self.home.iterdir()]:
                 os.chown(path, self.cluster.user["user"], self.cluster.user["group"])
@@ -68,7 +60,7 @@ class Machine:
             env={"PATH": os.environ["PATH"], "HOME": str(self.home), **environment}, **self.cluster.user)
 
     def start_etcd(self):
-        text = self.own(example("etcd.env", ("/var/lib/etcd/concorde", f"{self.home}/etcd")))
+        text = self.own("etcd.env", ("/var/lib/etcd/concorde", f"{self.home}/etcd"))
         settings = dict(line.split("=", 1) for line in text.splitlines() if not line.startswith("#"))
         self.etcd = self.run([program("etcd")], settings)
 
@@ -150,8 +142,8 @@ class Patroni(Postgres):
         eventually(self.has_standby, PATIENCE, self.log_tail)
 
     def start_haproxy(self):
-        text = self.machines[0].own(example("haproxy-postgresql.cfg", (
-            "127.0.0.1:5000", self.address("haproxy", 5432))))
+        text = self.machines[0].own("haproxy-postgresql.cfg", (
+            "127.0.0.1:5000", self.address("haproxy", 5432)))
         for name in MACHINES:
             text = re.sub(rf"(server {name} .*)", rf"\1 port {self.address(name, 8009).split(':')[1]}", text)
         (self.home / "haproxy.cfg").write_text(text)

@@ -5,11 +5,12 @@ import re
 
 import httpx
 import pytest
+import yaml
 
 import plain
 from client import Client
 from faults import is_ready
-from server import metric
+from server import ROOT, metric
 from waiting import eventually
 
 
@@ -101,6 +102,13 @@ def test_the_list_of_nodes(clusters):
         waiting.result()
     node.kill()
     eventually(lambda: len(listed(cluster)) == len(cluster.nodes) - 1, 30)
+
+
+def test_alerts_are_about_metrics_that_there_are(cluster):
+    text = plain.get(f"{cluster.nodes[0].url}/metrics").text
+    alerts = yaml.safe_load((ROOT / "deploy" / "prometheus-alerts.yml").read_text())
+    names = {n for g in alerts["groups"] for r in g["rules"] for n in re.findall(r"\bconcorde_\w+", r["expr"])}
+    assert len(names) == 3 and all(re.search(rf"^{n} \d", text, re.M) for n in names)
 
 
 def test_metrics_of_nodes(cluster):

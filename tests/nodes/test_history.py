@@ -26,9 +26,9 @@ class Maker:
             self.events.append([event, process, n])
         return self.did(process, "send", ROOM, n, event, **how)
 
-    def sync(self, process, events=(), to_device=()):
+    def sync(self, process, events=(), to_device=(), is_first=False):
         return self.did(process, "sync", None, "s1", {
-            "next": "s2", "rooms": {ROOM: list(events)} if events else {}, "to_device": list(to_device)})
+            "next": "s2", "rooms": {ROOM: list(events)} if events or is_first else {}, "to_device": list(to_device)})
 
     def read(self, events, how="initial"):
         return self.did("late", "read", how, None, {ROOM: events})
@@ -40,12 +40,14 @@ class Maker:
 
 def good():
     m = Maker()
+    m.sync("z", is_first=True)
     a1, b1 = m.send("a", 1), m.send("b", 1)
     m.sync("x", [a1.result])
     m.read([a1.result, b1.result])
     a2 = m.send("a", 2, lost=1)
     m.sync("x", [b1.result, a2.result], [["a", 1]])
     m.sync("y", [b1.result, a2.result])
+    m.sync("z", [a1.result, b1.result, a2.result])
     m.read([a2.result], "page")
     m.did("a", "to_device", "x", 1)
     m.did("a", "write", ["m.read", ROOM], b1.result)
@@ -60,7 +62,7 @@ def good():
 
 def test_a_good_history():
     assert check(good().end()) == []
-    assert late_syncs(good().end()) == (1, 3)  # the first reply lacks b's message
+    assert late_syncs(good().end()) == (1, 5)  # the first reply lacks b's message
 
 
 def result_of(m, kind, n=0):
@@ -74,10 +76,12 @@ BROKEN = [
     ("stored", "messages of one sender are out of order",
      lambda m: m.events.__setitem__(slice(0, 3), [m.events[2], m.events[1], m.events[0]])),
     ("stored", "another sender's event was acknowledged", lambda m: m.events[0].__setitem__(1, "b")),
-    ("timeline", "a reader misses a message", lambda m: result_of(m, "sync", 1)["rooms"][ROOM].pop(0)),
+    ("timeline", "a reader misses a message", lambda m: result_of(m, "sync", 2)["rooms"][ROOM].pop(0)),
+    ("timeline", "a reader misses the first message", lambda m: result_of(m, "sync", 4)["rooms"][ROOM].pop(0)),
+    ("timeline", "a reader gets nothing of a room", lambda m: m.sync("w", is_first=True)),
     ("timeline", "a reader gets a message again", lambda m: m.sync("x", [m.events[2][0]])),
-    ("timeline", "two readers see different orders", lambda m: result_of(m, "sync", 2)["rooms"][ROOM].reverse()),
-    ("timeline", "a reader never gets the last message", lambda m: result_of(m, "sync", 1)["rooms"][ROOM].pop()),
+    ("timeline", "two readers see different orders", lambda m: result_of(m, "sync", 3)["rooms"][ROOM].reverse()),
+    ("timeline", "a reader never gets the last message", lambda m: result_of(m, "sync", 2)["rooms"][ROOM].pop()),
     ("timeline", "a reader gets what is not stored", lambda m: m.sync("x", ["$uncommitted"])),
     ("timeline", "a page has a gap", lambda m: m.read([m.events[0][0], m.events[2][0]], "page")),
     ("fresh", "an initial sync lacks an acknowledged message", lambda m: m.read([e for e, _, _ in m.events[:2]])),
