@@ -33,8 +33,24 @@ start() { # NUMBER [SETTING...]
 start 1
 uri=$(cut -d" " -f2- "$dir/1/concorde.lock")
 others=()
+held() { # of the nodes 1 to N: how many leases they hold
+    for i in $(seq "$1"); do curl -s "http://127.0.0.1:$((base + i))/metrics"; done |
+        awk '/^concorde_lease_held/ { n += $2 } END { print n + 0 }'
+}
+take_over() { # SIGNAL: the last node ends; when have the others all of its leases?
+    local all began
+    all=$(held "$running")
+    kill "-$1" "${pids[-1]}"
+    began=$(date +%s%3N)
+    running=$((running - 1))
+    until [ "$(held "$running")" -ge "$all" ]; do sleep 0.05; done
+    echo "| $((running + 1)) nodes, the last one ends by SIG$1 | the others have its leases after $(($(date +%s%3N) - began)) ms |"
+    wait "${pids[-1]}" 2>/dev/null || true
+    unset "pids[-1]"
+}
 echo "| benchmark | | | | | | | |"
 echo "| --- | --- | --- | --- | --- | --- | --- | --- |"
+"$bench" --address 127.0.0.1:$((base + 1)) --pid "${pids[0]}" limits | grep bare || true
 running=1
 for n in ${NODES:-1 2 3}; do
     while [ "$running" -lt "$n" ]; do
@@ -46,3 +62,5 @@ for n in ${NODES:-1 2 3}; do
         --postmaster "$(head -1 "$dir"/1/postgres/data/postmaster.pid)" --seconds "${SECONDS_EACH:-5}" nodes ||
         { tail -5 "$dir"/log*; exit 1; }
 done
+[ "$running" -lt 2 ] || take_over KILL
+[ "$running" -lt 2 ] || take_over TERM
