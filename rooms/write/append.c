@@ -132,8 +132,8 @@ const struct err *room_append(struct job *job, struct room *room, const struct a
     do {
         uint64_t heads = room->foreign_heads;
         e = try_append(job, room, author, NULL, events, n, ret_ids);
-        retry.at_once = e && e->code == ERR_CONFLICT && room->foreign_heads != heads;
-        if (e && has_txn && !retry.at_once)
+        retry.was_outrun = e && e->code == ERR_CONFLICT && room->foreign_heads != heads;
+        if (e && has_txn && !retry.was_outrun)
             e = unless_earlier(job, author, events, e, ret_ids);
     } while (writer_retry(&retry, job, &room, &e));
     if (!e && has_txn)

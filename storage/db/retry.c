@@ -15,11 +15,13 @@ static void retry_pause(int attempt)
 
 bool retry_conflict(struct retry *r, const struct err *e)
 {
-    if (!e || e->code != ERR_CONFLICT || r->attempts + 1 >= RETRY_ATTEMPTS_MAX)
+    int *attempts = r->was_outrun ? &r->outrun : &r->attempts;
+    int max = r->was_outrun ? RETRY_OUTRUN_MAX : RETRY_ATTEMPTS_MAX;
+    if (!e || e->code != ERR_CONFLICT || *attempts + 1 >= max)
         return false;
-    if (!r->at_once || r->attempts >= AT_ONCE_MAX)
-        retry_pause(r->attempts);
-    r->at_once = false;
-    r->attempts++;
+    if (!r->was_outrun || *attempts >= AT_ONCE_MAX)
+        retry_pause(*attempts);
+    r->was_outrun = false;
+    ++*attempts;
     return true;
 }

@@ -12,11 +12,13 @@
 
 #include "base/err.h"
 
-enum { RETRY_ATTEMPTS_MAX = 24 };
+enum { RETRY_ATTEMPTS_MAX = 24, RETRY_OUTRUN_MAX = 96 };
 
 struct retry {
     int attempts; /* that have failed; 0 again after progress */
-    bool at_once; /* the next pause may be left out: what the write lost to is known */
+    int outrun;   /* ... and those beside that lost to a write of another node, which is known: the
+                     room goes on, so that more of them are allowed, and the first need no pause */
+    bool was_outrun; /* so was the last one; set by the caller */
 };
 
 /* Is e a conflict, and may the caller try again? If so, sleeps for a random time that grows with

@@ -33,6 +33,20 @@ static void the_attempts_are_bounded(void **state)
     assert_int_equal(n, RETRY_ATTEMPTS_MAX);
 }
 
+static void more_attempts_may_lose_to_another_node(void **state)
+{
+    struct retry retry = {0};
+    const struct err *e = err(ERR_CONFLICT, "no");
+    for (int i = 1; i < RETRY_OUTRUN_MAX; i++) {
+        retry.was_outrun = true;
+        assert_true(retry_conflict(&retry, e));
+    }
+    assert_int_equal(retry.attempts, 0);
+    assert_true(retry_conflict(&retry, e)); /* another conflict, the first of its kind */
+    retry.was_outrun = true;
+    assert_false(retry_conflict(&retry, e));
+}
+
 static void progress_begins_anew(void **state)
 {
     struct retry retry = {.attempts = RETRY_ATTEMPTS_MAX - 1};
@@ -46,6 +60,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(only_conflicts_are_retried),
         cmocka_unit_test(the_attempts_are_bounded),
+        cmocka_unit_test(more_attempts_may_lose_to_another_node),
         cmocka_unit_test(progress_begins_anew),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
