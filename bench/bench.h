@@ -20,6 +20,7 @@ struct bench {
     struct bench_node nodes[BENCH_NODES_MAX]; /* of the server; the first is the one above */
     size_t nodes_n;
     size_t scale; /* members, connections: 0 for each benchmark's own */
+    int gateway;  /* port of 127.0.0.1 to which the server sends pushes of the app "bench" */
 };
 
 void bench_send(const struct bench *b);    /* 1: one client, 10 clients, 64 clients over 32 rooms */
@@ -30,6 +31,7 @@ void bench_bigroom(const struct bench *b); /* 5: 10,000 members */
 void bench_joins(const struct bench *b);   /* 6: a crowd joins one room, and leaves it */
 void bench_create(const struct bench *b);  /* 7: new rooms */
 void bench_nodes(const struct bench *b);   /* 8: several nodes on one database */
+void bench_push(const struct bench *b);    /* 9: one message to 3,000 phones */
 void bench_limits(const struct bench *b);  /* the limits of the machine */
 
 #endif

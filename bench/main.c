@@ -14,12 +14,13 @@ static const struct {
     {"limits", bench_limits}, {"send", bench_send},       {"fanout", bench_fanout},
     {"parked", bench_parked}, {"initial", bench_initial}, {"bigroom", bench_bigroom},
     {"joins", bench_joins},   {"create", bench_create},   {"nodes", bench_nodes},
+    {"push", bench_push},
 };
 
 static _Noreturn void usage(void)
 {
     fputs("usage: concorde-bench --address HOST:PORT --pid PID [--postmaster PID] [--database URI] "
-          "[--other HOST:PORT,PID]... [--seconds N] [--scale N] BENCHMARK...\n",
+          "[--other HOST:PORT,PID]... [--gateway PORT] [--seconds N] [--scale N] BENCHMARK...\n",
           stderr);
     exit(2);
 }
@@ -47,10 +48,15 @@ static void main_add_node(struct bench *b, char *text)
 int main(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"address", required_argument, NULL, 'a'},    {"pid", required_argument, NULL, 'p'},
-        {"database", required_argument, NULL, 'd'},   {"seconds", required_argument, NULL, 's'},
-        {"scale", required_argument, NULL, 'n'},      {"other", required_argument, NULL, 'o'},
-        {"postmaster", required_argument, NULL, 'm'}, {0},
+        {"address", required_argument, NULL, 'a'},
+        {"pid", required_argument, NULL, 'p'},
+        {"database", required_argument, NULL, 'd'},
+        {"seconds", required_argument, NULL, 's'},
+        {"scale", required_argument, NULL, 'n'},
+        {"other", required_argument, NULL, 'o'},
+        {"postmaster", required_argument, NULL, 'm'},
+        {"gateway", required_argument, NULL, 'g'},
+        {0},
     };
     struct bench b = {.seconds = 10};
     for (int c; (c = getopt_long(argc, argv, "", options, NULL)) != -1;) {
@@ -60,6 +66,9 @@ int main(int argc, char **argv)
             break;
         case 'p':
             b.server = atoi(optarg);
+            break;
+        case 'g':
+            b.gateway = atoi(optarg);
             break;
         case 'm':
             cpu_set_postmaster(atoi(optarg));

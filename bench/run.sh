@@ -28,10 +28,12 @@ cleanup() {
 trap cleanup EXIT
 ulimit -n "$(ulimit -Hn)"
 port=$((20000 + RANDOM % 20000))
+gateway=$((port + 1))
 "$binary" serve --data "$dir/data" --set listen=127.0.0.1:$port --set server_name=bench.example \
     --set rate_limits=off --set enable_registration=true \
     --set enable_registration_without_verification=true --set password_hash_cost=1 \
-    --set max_connections=12000 --set trusted_proxies=127.0.0.1 ${EXTRA:-} >"$dir/log" 2>&1 &
+    --set max_connections=12000 --set trusted_proxies=127.0.0.1 \
+    --set push.rewrite=bench=http://127.0.0.1:$gateway/_matrix/push/v1/notify ${EXTRA:-} >"$dir/log" 2>&1 &
 server=$!
 for _ in $(seq 300); do
     curl -fs "http://127.0.0.1:$port/health" >/dev/null 2>&1 && break
@@ -41,7 +43,7 @@ done
 echo "| benchmark | | | | | |"
 echo "| --- | --- | --- | --- | --- | --- |"
 for name in $here; do
-    "$bench" --address 127.0.0.1:$port --pid "$server" --postmaster "$(head -1 "$dir"/data/postgres/data/postmaster.pid)" --database "$(cut -d" " -f2- "$dir/data/concorde.lock")" \
+    "$bench" --address 127.0.0.1:$port --gateway $gateway --pid "$server" --postmaster "$(head -1 "$dir"/data/postgres/data/postmaster.pid)" --database "$(cut -d" " -f2- "$dir/data/concorde.lock")" \
         --seconds "${SECONDS_EACH:-10}" ${SCALE:+--scale "$SCALE"} "$name" || { tail -${LOG_LINES:-20} "$dir/log"; exit 1; }
 done
 [ -z "${METRICS:-}" ] || curl -s "http://127.0.0.1:$port/metrics"

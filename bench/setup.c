@@ -93,7 +93,7 @@ void setup_room(struct engine *e, struct client *owner, const char *name, char r
                 ret, ID_SIZE);
 }
 
-static void on_joined(struct client *client, int status, struct str body)
+static void setup_on_done(struct client *client, int status, struct str body)
 {
     struct crowd *c = client->ctx;
     need_ok(status, body);
@@ -107,11 +107,29 @@ static void start_join(struct crowd *c, struct client *client)
     client->ctx = c;
     path_escape(c->room, room, sizeof room);
     snprintf(path, sizeof path, "/_matrix/client/v3/join/%s", room);
-    client_send(c->engine, client, "POST", path, "{}", on_joined);
+    client_send(c->engine, client, "POST", path, "{}", setup_on_done);
 }
 
 void setup_joins(struct engine *e, size_t first, size_t n, const char *room)
 {
     struct crowd c = {.engine = e, .first = first, .n = n, .room = room, .start = start_join};
+    run_crowd(&c);
+}
+
+static void setup_start_pusher(struct crowd *c, struct client *client)
+{
+    char body[512];
+    client->ctx = c;
+    snprintf(body, sizeof body,
+             "{\"kind\":\"http\",\"app_id\":\"bench\",\"pushkey\":\"key %d\",\"lang\":\"en\","
+             "\"app_display_name\":\"App\",\"device_display_name\":\"Phone\",\"data\":{\"url\":"
+             "\"https://push.example.org/_matrix/push/v1/notify\",\"format\":\"event_id_only\"}}",
+             client->index);
+    client_send(c->engine, client, "POST", "/_matrix/client/v3/pushers/set", body, setup_on_done);
+}
+
+void setup_pushers(struct engine *e, size_t first, size_t n)
+{
+    struct crowd c = {.engine = e, .first = first, .n = n, .start = setup_start_pusher};
     run_crowd(&c);
 }

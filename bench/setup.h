@@ -15,6 +15,9 @@ void setup_room(struct engine *e, struct client *owner, const char *name, char r
 /* Every one of these clients joins the room. */
 void setup_joins(struct engine *e, size_t first, size_t n, const char *room);
 
+/* Each of these clients has a phone, with the app "bench". */
+void setup_pushers(struct engine *e, size_t first, size_t n);
+
 /* A room or user id in a URL path. */
 void path_escape(const char *id, char *ret, size_t size);
 
