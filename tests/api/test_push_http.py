@@ -213,3 +213,68 @@ def test_private_addresses(people, gateway, pushing):
     gateway.wait(other)
     eventually(lambda: "This server does not contact the addresses" in pushing.log_text())
     assert not gateway.of(key)
+
+
+# ---- settings ----
+
+
+@pytest.fixture
+def bob_and_alice(fresh_server, gateway):
+    """Two users of a server with these settings, their room, and the key of Bob's phone."""
+    made = []
+
+    def make(**settings):
+        server = fresh_server(push__rewrite=f"org.test.phone={gateway.url}", **settings)
+        bob, alice = (Client(server).register(n) for n in ("bob", "alice"))
+        made.extend([bob, alice])
+        room = alice.create_room(invite=[bob.user_id])
+        bob.join(room)
+        return bob, alice, room, pusher(bob, key=f"with {settings}")
+
+    yield make
+    for c in made:
+        c.close()
+
+
+def test_without_content(bob_and_alice, gateway):
+    bob, alice, room, key = bob_and_alice(push__include_content="false")
+    event = alice.send(room, text("secret"))
+    (n,) = gateway.wait(key)
+    assert "content" not in n and n["event_id"] == event
+
+
+def test_counts_of_messages(bob_and_alice, gateway):
+    bob, alice, room, key = bob_and_alice(push__group_unread_count_by_room="false")
+    for i in range(3):
+        alice.send(room, text(str(i)))
+        gateway.wait(key, i + 1)
+    assert [n["counts"]["unread"] for n in gateway.of(key)] == [1, 2, 3]
+
+
+def test_pushes_are_switched_off(bob_and_alice, gateway):
+    bob, alice, room, key = bob_and_alice(push__enabled="false")
+    alice.send(room, text("one"))
+    assert bob.get("/pushers")["pushers"] and not gateway.of(key)
+
+
+# ---- other servers ----
+
+
+@pytest.fixture
+def abroad(ministries, gateway):
+    """A client here, with a phone, and one of another server."""
+    here, there = ministries(push__rewrite=f"org.test.phone={gateway.url}"), ministries()
+    bob, alice = here.user("bob"), there.user("alice")
+    return bob, alice, pusher(bob)
+
+
+def test_an_invite_and_messages_of_another_server(abroad, gateway):
+    bob, alice, key = abroad
+    room = alice.create_room(preset="private_chat", name="Bridges")
+    alice.invite(room, bob)
+    (n,) = gateway.wait(key)
+    assert n["membership"] == "invite" and n["user_is_target"] and n["sender"] == alice.user_id
+    assert n["room_name"] == "Bridges" and n["counts"] == {"unread": 1}
+    bob.join(room)
+    event = alice.send(room, text("hello"))
+    assert gateway.wait(key, 2)[-1]["event_id"] == event

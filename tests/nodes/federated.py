@@ -15,9 +15,9 @@ from remote import FED
 class FederatedCluster(Cluster):
     """A cluster whose name other servers can reach: that of a Link in front of the balancer."""
 
-    def __init__(self, n=2):
+    def __init__(self, n=2, settings=None):
         self.link, self.certificate, self.narrow = Link(), authority().local, None
-        super().__init__({**federation_settings(), "server_name": self.link.name}, n=n)
+        super().__init__({**federation_settings(), "server_name": self.link.name, **(settings or {})}, n=n)
 
     def start(self):
         super().start()
