@@ -50,10 +50,10 @@ class FederatedCluster(Cluster):
         if self.narrow:
             self.narrow.close()
 
-    def transaction_at(self, number, remote, events, txn=None):
+    def transaction_at(self, number, remote, events, txn=None, edus=()):
         """The remote sends a transaction to this node; its answer."""
         node, uri = self.nodes[number], f"{FED}/v1/send/{txn or next(remote.transactions)}"
-        body = {"origin": remote.name, "origin_server_ts": 1, "pdus": events}
+        body = {"origin": remote.name, "origin_server_ts": 1, "pdus": events, "edus": list(edus)}
         r = remote.client.put(node.url + uri, content=canonical(body), headers={
             "Content-Type": "application/json",
             "Authorization": remote.authorization("PUT", uri, self.link.name, body)})
