@@ -99,6 +99,8 @@ const struct err *visibility_open(struct job *job, struct room *room, int64_t us
     struct visibility s = {.now = room_member(room, user), .end = VALID_FOREVER};
     const struct event *history;
     int64_t changed;
+    if (s.now.membership == MEMBERSHIP_NONE)
+        s.now.position = 0; /* a membership that resolution has dropped: only memory has its end */
     TRY(room_state_at_head(job, room, "m.room.history_visibility", "", &history, &changed));
     s.all = all_is_visible(&s, history, changed, from);
     if (!s.all)

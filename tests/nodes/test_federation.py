@@ -215,6 +215,30 @@ def test_events_that_come_to_another_node_during_a_join(cluster, remote, follows
     assert cluster.sql("SELECT (SELECT count(*) FROM early_pdus) + (SELECT count(*) FROM joins)") == "0"
 
 
+def test_a_join_that_resolution_drops(cluster, remote):
+    """Both nodes say the same of what its user may see."""
+    carol = remote.user("carol")
+    for i in range(2):
+        client = everywhere(cluster, Client(cluster).register(f"alice{i}"))
+        room, early = remote.create_room(carol), []
+
+        def send_early(request):
+            """The second event cites what was before the join, too, and the remote's state lacks the join."""
+            for prev in [pdus.event_id(request.body, "12")], None, None:
+                early.append(remote.send(room, carol, "early", to=[cluster.link.name], prev=prev))
+
+        held = Held(remote, send_early)
+        thread, _ = joining(client[i], room, remote)
+        assert held.came.wait(20)
+        held.open.set()
+        thread.join(20)
+        eventually(lambda: not any(c.get("/joined_rooms")["joined_rooms"] for c in client))
+        eventually(lambda: cluster.sql("SELECT count(*) FROM inbound_pdus") == "0")
+        seen = [[has_event(c, room.id, e) for e in early] for c in client]
+        assert seen[0] == seen[1]
+        remote.answers.clear()
+
+
 def test_the_joining_node_dies(cluster, remote):
     """A user at another node waits for the join, and then joins."""
     carol = remote.user("carol")
