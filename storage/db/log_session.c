@@ -89,10 +89,10 @@ const struct err *log_session_read(struct log_session *s, struct log_head *ret)
     return NULL;
 }
 
-/* The follower may have learned of the epoch before. */
-static void begun_locked(struct log_view *v, const struct epoch *begun)
+/* The follower may have learned of the epoch, and even of a later one, before. */
+static void begun_locked(struct log_view *v, int64_t after, const struct epoch *begun)
 {
-    if (v->epoch == begun->id)
+    if (v->epoch != after)
         return;
     v->epoch = begun->id;
     if (v->s.epochs)
@@ -112,6 +112,6 @@ const struct err *log_session_begin(struct log_session *s, const struct log_head
                               "%s", e->cause);
     TRY(e);
     LOCKED(&v->lock);
-    begun_locked(v, &(struct epoch){id, values[0], values[1], values[2]});
+    begun_locked(v, head->epoch, &(struct epoch){id, values[0], values[1], values[2]});
     return NULL;
 }

@@ -43,7 +43,7 @@ class Faults:
         kinds = [k for k in self.kinds if healthy or k in ("kill", "stop", *OF_POSTGRES)]
         chosen = [(self.random.choice(kinds), i) for i in victims]
         tasks = [self.during(kind, i) for kind, i in chosen if kind not in OF_POSTGRES]
-        tasks += [getattr(self, kind)() for kind, _ in chosen if kind in OF_POSTGRES][:1]
+        tasks += [getattr(self, kind)() for kind in [k for k, _ in chosen if k in OF_POSTGRES][:1]]
         async with asyncio.TaskGroup() as group:
             for task in tasks:
                 group.create_task(task)

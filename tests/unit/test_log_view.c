@@ -2,6 +2,7 @@
  * batches, and epochs that both begin. */
 #include "log_fixture.h"
 
+#include "storage/db/log_session.h"
 #include "storage/nodes/follower.h"
 
 static struct server_fixture {
@@ -285,6 +286,51 @@ static void an_epoch_that_is_over_is_no_loss(void **state)
     assert_false(v->lost);
 }
 
+struct beginner {
+    struct log_session session;
+    struct log_head head;
+};
+
+static void open_beginner(struct beginner *b, int number, const char *name)
+{
+    *b = (struct beginner){
+        .session = {.uri = (char *)pg_uri(), .view = view_of(number), .limit_ms = 20000}};
+    snprintf(b->session.name, sizeof b->session.name, "%s", name);
+    NO_ERR(log_session_open(&b->session));
+}
+
+static void *begin_beside(void *beginner)
+{
+    struct beginner *b = beginner;
+    NO_ERR(log_session_read(&b->session, &b->head));
+    NO_ERR(log_session_begin(&b->session, &b->head));
+    return NULL;
+}
+
+/* Its follower learns of both while the answer to its own is under way. */
+static void it_begins_an_epoch_and_another_begins_the_next(void **state)
+{
+    struct beginner one, other;
+    pthread_t of_one, of_other;
+    int64_t before = count("SELECT epoch FROM log_head");
+    open_beginner(&one, 0, "one");
+    open_beginner(&other, 1, "other");
+    lock_take(&view_of(0)->lock);
+    NO_ERR(log_view_adopt_locked(view_of(0), before));
+    assert_int_equal(pthread_create(&of_one, NULL, begin_beside, &one), 0);
+    while (count("SELECT epoch FROM log_head") == before)
+        ;
+    assert_int_equal(pthread_create(&of_other, NULL, begin_beside, &other), 0);
+    pthread_join(of_other, NULL);
+    int64_t newest = count("SELECT epoch FROM log_head");
+    NO_ERR(log_view_adopt_locked(view_of(0), newest));
+    lock_release(&view_of(0)->lock);
+    pthread_join(of_one, NULL);
+    assert_true(view_of(0)->epoch == newest);
+    log_session_close(&one.session);
+    log_session_close(&other.session);
+}
+
 static void an_unknown_epoch_is_a_loss(void **state)
 {
     pg_must("restore", pg_command(pg_uri(), "UPDATE log_head SET epoch = 4711"));
@@ -344,6 +390,7 @@ int main(void)
         TEST(a_process_in_another_directory_remains_listed),
         TEST(it_answers_when_the_others_know_of_it),
         TEST(each_goes_on_in_epochs_that_the_other_begins),
+        TEST(it_begins_an_epoch_and_another_begins_the_next),
         TEST(an_epoch_that_is_over_is_no_loss),
         TEST(an_unknown_epoch_is_a_loss),
         TEST(an_epoch_that_begins_before_what_is_known_is_a_loss),
