@@ -52,9 +52,12 @@ class FederatedCluster(Cluster):
 
     def transaction_at(self, number, remote, events, txn=None, edus=()):
         """The remote sends a transaction to this node; its answer."""
-        node, uri = self.nodes[number], f"{FED}/v1/send/{txn or next(remote.transactions)}"
         body = {"origin": remote.name, "origin_server_ts": 1, "pdus": events, "edus": list(edus)}
-        r = remote.client.put(node.url + uri, content=canonical(body), headers={
+        return self.put_at(number, remote, f"{FED}/v1/send/{txn or next(remote.transactions)}", body)
+
+    def put_at(self, number, remote, uri, body):
+        """The remote sends a request to this node; its answer."""
+        r = remote.client.put(self.nodes[number].url + uri, content=canonical(body), headers={
             "Content-Type": "application/json",
             "Authorization": remote.authorization("PUT", uri, self.link.name, body)})
         assert r.status_code == 200, r.text

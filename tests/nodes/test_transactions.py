@@ -4,6 +4,7 @@ import random
 
 import pytest
 
+import pdus
 from client import Client, q
 from federated import FederatedCluster, at_once, everywhere
 from remote import FED, Remote
@@ -175,3 +176,44 @@ def test_a_member_who_leaves_at_one_node_and_speaks_at_another(shared):
         for number in range(2):
             eventually(lambda: shared.state(number)["m.room.member", dora] == kick)
         assert shared.timeline(0) == shared.timeline(1)
+
+
+def test_the_same_invite(cluster, remote):
+    """It comes once to the user, whose server was not in the room; so does its end."""
+    carol = remote.user("carol")
+    for i in range(ROUNDS):
+        users = everywhere(cluster, Client(cluster).register(f"invited{i}"))
+        since = [c.sync()["next_batch"] for c in users]
+        room = remote.create_room(carol, join_rule="invite")
+        event = remote.sign(room, room.build(
+            carol, "m.room.member", {"membership": "invite"}, users[0].user_id))
+        uri = f"{FED}/v2/invite/{q(room.id)}/{q(pdus.event_id(event, room.version))}"
+        body = {"event": event, "room_version": room.version, "invite_room_state": [
+            room.find(e) for key, e in room.state.items() if key[0] in ("m.room.create", "m.room.join_rules")]}
+        signed = at_once(*[lambda n=n: cluster.put_at(n, remote, uri, body)["event"] for n in range(2)])
+        room.add(signed[0])
+        for k, client in enumerate(users):
+            reply = client.sync(since=since[k])
+            assert room.id in reply["rooms"]["invite"]
+            assert not client.sync(since=reply["next_batch"])["rooms"]["invite"]
+        assert cluster.sql(f"SELECT count(*) FROM rooms WHERE room_id = '{room.id}'") == "1"
+        _, end = remote.event(room, carol, "m.room.member", {"membership": "leave"}, users[0].user_id)
+        at_once(*[lambda n=n: cluster.transaction_at(n, remote, [end]) for n in range(2)])
+        for client in users:
+            assert room.id not in client.sync()["rooms"].get("invite", {})
+
+
+def test_the_same_join_of_another_server(cluster, remote):
+    """send_join at both nodes."""
+    alice = everywhere(cluster, Client(cluster).register("host"))
+    for i in range(ROUNDS):
+        room, dora = alice[i % 2].create_room(preset="public_chat", room_version="12"), remote.user(f"dora{i}")
+        made = remote.make(cluster.link.name, "join", room, dora)
+        event_id, event = remote.fill_template(made["event"], made["room_version"], dora)
+        uri = f"{FED}/v2/send_join/{q(room)}/{q(event_id)}"
+        replies = at_once(*[lambda n=n: cluster.put_at(n, remote, uri, event) for n in range(2)])
+        assert len(replies) == 2
+        for client in alice:
+            ids = [e["event_id"] for e in client.messages(room, limit=100)["chunk"]]
+            assert ids.count(event_id) == 1
+            assert dora in client.get(f"/rooms/{q(room)}/joined_members")["joined"]
