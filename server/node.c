@@ -148,6 +148,9 @@ static const struct err *open_database(struct running_node *n, enum node_kind ki
     if (applied)
         log_info("database: applied %d migrations", applied);
     TRY(db_open(n->uri, (int)s->config->database_connections, &s->storage->db));
+    if (kind == NODE_SERVER && s->config->database_replica)
+        TRY(db_use_replica(s->storage->db, s->config->database_replica,
+                           (int)s->config->database_connections));
     struct tx tx;
     tx_init(&tx, s->storage->db, n->arena);
     const struct err *e = check_data(&tx, s->config, kind, had_key);

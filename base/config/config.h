@@ -34,8 +34,9 @@ struct config {
     const char *data_dir;
     const struct config_listener *listen;
     size_t listen_n;
-    const char *public_baseurl; /* without trailing slash; NULL: no discovery */
-    const char *database;       /* libpq URI; NULL: embedded */
+    const char *public_baseurl;   /* without trailing slash; NULL: no discovery */
+    const char *database;         /* libpq URI; NULL: embedded */
+    const char *database_replica; /* NULL: there is none */
     int64_t database_connections;
     int64_t database_statement_timeout_ms;
     const char *media_store_path; /* default DATA/media */

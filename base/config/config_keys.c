@@ -48,6 +48,9 @@ const struct config_key config_keys[] = {
         "The PostgreSQL database as postgresql://USER@HOST/NAME; without it Concorde runs its own "
         "PostgreSQL under data_dir.",
         .check = config_check_database, .secret = true),
+    KEY("database_replica", TEXT, database_replica, NULL,
+        "A streaming standby of `database`, written in the same way, which answers large reads.",
+        .check = config_check_database, .secret = true),
     KEY("database_connections", INT, database_connections, "24",
         "The maximum number of connections to the database.", .min = 2, .max = 1000),
     KEY("database_statement_timeout", DURATION, database_statement_timeout_ms, "10s",

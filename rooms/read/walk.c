@@ -73,11 +73,11 @@ static const struct err *walk_page(struct job *job, const struct room_walk *w, s
     size_t n;
     int64_t from = w->backwards ? w->to : walked->place, to = w->backwards ? walked->place : w->to;
     if (w->related)
-        TRY(relations_page(job_tx(job), w->room->id, w->related, from, to, w->backwards,
+        TRY(relations_page(job_replica_tx(job), w->room->id, w->related, from, to, w->backwards,
                            (int64_t)page, &events, &n));
     else
-        TRY(events_page(job_tx(job), w->room->id, from, to, w->backwards, (int64_t)page, &events,
-                        &n));
+        TRY(events_page(job_replica_tx(job), w->room->id, from, to, w->backwards, (int64_t)page,
+                        &events, &n));
     bool *wanted = arena_alloc_array(job->arena, n + 1, sizeof *wanted);
     TRY(walk_choose(job, w, events, n, wanted));
     walked->more = n == page;

@@ -117,6 +117,15 @@ static void check_server_name(const struct config *c, struct buf *ret)
                         c->server_name);
 }
 
+static void check_database_uri(const struct config *c, const char *key, const char *uri,
+                               struct buf *ret)
+{
+    if (uri && !db_uri_is_valid(uri))
+        config_complain(c, key, ret,
+                        "cannot be understood: write postgresql://USER:PASSWORD@HOST/NAME, with "
+                        "%%40 for @, %%2F for / and %%25 for %% in the user's name and password");
+}
+
 void check_config(const struct config *c, struct buf *ret)
 {
     check_server_name(c, ret);
@@ -127,10 +136,8 @@ void check_config(const struct config *c, struct buf *ret)
     if (c->support_matrix_id && !id_is_user(str_of(c->support_matrix_id)))
         config_complain(c, "support_matrix_id", ret, "expected @user:server, got `%s`",
                         c->support_matrix_id);
-    if (c->database && !db_uri_is_valid(c->database))
-        config_complain(c, "database", ret,
-                        "cannot be understood: write postgresql://USER:PASSWORD@HOST/NAME, with "
-                        "%%40 for @, %%2F for / and %%25 for %% in the user's name and password");
+    check_database_uri(c, "database", c->database, ret);
+    check_database_uri(c, "database_replica", c->database_replica, ret);
     key_settings_check(c, ret);
     check_servers(c, "federation_domain_whitelist", c->federation_domain_whitelist, ret);
     check_servers(c, "prevent_media_downloads_from", c->prevent_media_downloads_from, ret);

@@ -62,6 +62,7 @@ const struct err *sync_open_range(struct sync *s, struct request *rq)
     session_subscribe(s->who.session, &rq->waiter); /* before reading, so that no wake is lost */
     s->range.typing_until = typing_serial_after(node->users->typing, s->range.typing_since);
     s->range.until = feed_position(node->storage->feed);
+    job_renew_replica_tx(s->who.job);
     s->range.from_feed = !s->range.is_initial && feed_covers(node->storage->feed, s->range.since);
     session_begin_reply(s->who.session, s->who.caller->device, s->range.since);
     return ignored_users(s->who.job, s->who.caller->user, &s->who.ignored);

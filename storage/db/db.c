@@ -5,6 +5,7 @@
 #include "storage/db/db_pool.h"
 #include "storage/db/db_rows.h"
 #include "storage/db/db_wait.h"
+#include "storage/nodes/replica.h"
 
 #include <assert.h>
 #include <stdatomic.h>
@@ -16,7 +17,8 @@ struct tally {
 
 struct db {
     struct db_pool *pool;
-    struct tally *tallies; /* by the statement's id */
+    struct replica *replica; /* NULL: there is none */
+    struct tally *tallies;   /* by the statement's id */
     atomic_llong statements;
 };
 
@@ -50,10 +52,16 @@ const struct err *db_open(const char *uri, int connections, struct db **ret)
     return NULL;
 }
 
+const struct err *db_use_replica(struct db *db, const char *uri, int connections)
+{
+    return replica_create(uri, connections, &db->replica);
+}
+
 void db_close(struct db *db)
 {
     if (!db)
         return;
+    replica_destroy(db->replica);
     db_pool_destroy(db->pool);
     free(db->tallies);
     free(db);
@@ -88,6 +96,7 @@ static void add_times(struct db *db, struct buf *out)
 void db_add_metrics(struct db *db, struct buf *out)
 {
     db_pool_add_metrics(db->pool, out);
+    replica_add_metrics(db->replica, out);
     add_times(db, out);
     buf_printf(out,
                "# HELP concorde_db_statements_total Statements so far, without those of commits.\n"
@@ -240,8 +249,31 @@ static bool may_repeat(const struct work *w)
     return true;
 }
 
+static bool find_need(struct tx *tx)
+{
+    struct tx primary;
+    tx_init(&primary, tx->db, tx->arena);
+    return tx->need.wal || !replica_read_need(&primary, &tx->need);
+}
+
+/* False: the primary must be asked, since the replica lacks something, or failed. */
+static bool run_on_replica(struct tx *tx, struct work *w, const struct err **ret)
+{
+    struct replica *r = tx->db->replica;
+    struct db_connection *c;
+    if (!find_need(tx) || !replica_take(r, &tx->need, &c))
+        return false;
+    *ret = run_on(c, tx, w);
+    bool is_good = !*ret || (*ret)->code == ERR_TOO_SLOW;
+    replica_give(r, c, is_good);
+    return is_good;
+}
+
 static const struct err *run_alone(struct tx *tx, struct work *w)
 {
+    const struct err *done;
+    if (tx->may_lag && tx->db->replica && run_on_replica(tx, w, &done))
+        return done;
     int64_t deadline = db_statement_deadline();
     for (int attempt = 0;; attempt++) {
         struct db_connection *c;

@@ -37,6 +37,9 @@ bool db_uri_is_valid(const char *uri);
 /* uri: a libpq connection string. connections: the most the pool opens. Connects once, to fail
  * early. */
 const struct err *db_open(const char *uri, int connections, struct db **ret);
+/* Reads of transactions that may_lag go to this standby (storage/nodes/replica.h). It need not be
+ * reachable. */
+const struct err *db_use_replica(struct db *db, const char *uri, int connections);
 void db_close(struct db *db);
 void db_add_metrics(struct db *db, struct buf *out);
 /* How many statements ran so far, without those of the committer. Statements that share a round
@@ -138,12 +141,21 @@ struct db_out {
  *
  * When the database restarts, idle connections are replaced; a statement that loses its connection
  * outside of a transaction is repeated once if its text begins with SELECT. */
+/* A state of the primary: up to there its WAL was written, in that epoch. */
+struct replica_need {
+    int64_t wal, epoch;
+};
+
 struct tx {
     struct db *db;
     struct arena *arena;
     struct db_connection *connection; /* NULL outside of a transaction */
     bool in_transaction;
     int64_t statements; /* how many it has run, as db_statements() counts them */
+    /* Its statements only read, and nothing follows the log from what they return: a replica may
+     * answer them, outside of transactions. */
+    bool may_lag;
+    struct replica_need need; /* what the replica must have; 0: what the primary has now */
 };
 
 void tx_init(struct tx *tx, struct db *db, struct arena *arena);

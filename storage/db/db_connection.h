@@ -46,7 +46,8 @@ struct db_connection {
     bool late;        /* a statement was not answered by then: the connection is lost */
     bool failed;      /* the transaction open on it failed and was rolled back */
     bool stale;       /* to be replaced: its server or its prepared statements no longer fit */
-    struct db_connection *next; /* the pool's list of idle ones */
+    struct replica_need replayed; /* of a replica: what it had when it was last asked */
+    struct db_connection *next;   /* the pool's list of idle ones */
 };
 
 const struct err *db_connection_open(const char *uri, struct db_connection **ret);

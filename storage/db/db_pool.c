@@ -135,26 +135,40 @@ static void free_pool(struct db_pool *p)
     free(p);
 }
 
-const struct err *db_pool_create(const char *uri, int max, struct db_pool **ret)
+/* first: NULL: the opener's first task is to connect. */
+static const struct err *create_pool(const char *uri, int max, struct db_connection *first,
+                                     struct db_pool **ret)
 {
     assert(max > 0);
-    struct db_connection *first;
-    TRY(db_connection_open(uri, &first));
     struct db_pool *p = mem_zalloc(sizeof *p);
     p->uri = mem_strdup(uri);
     p->max = max;
     lock_init(&p->lock, RANK_DB_POOL);
     cond_init(&p->returned);
     cond_init(&p->needed);
-    add_idle_locked(p, first);
-    p->open = 1;
-    p->connects = 1;
+    if (first)
+        add_idle_locked(p, first);
+    p->away = !first;
+    p->open = p->idle_n;
+    p->connects = p->idle_n;
     const struct err *e = start_opener(p);
     if (e)
         free_pool(p);
     else
         *ret = p;
     return e;
+}
+
+const struct err *db_pool_create(const char *uri, int max, struct db_pool **ret)
+{
+    struct db_connection *first;
+    TRY(db_connection_open(uri, &first));
+    return create_pool(uri, max, first, ret);
+}
+
+const struct err *db_pool_create_later(const char *uri, int max, struct db_pool **ret)
+{
+    return create_pool(uri, max, NULL, ret);
 }
 
 void db_pool_destroy(struct db_pool *p)

@@ -14,6 +14,8 @@
 struct db_pool;
 
 const struct err *db_pool_create(const char *uri, int max, struct db_pool **ret);
+/* The same without connecting first. */
+const struct err *db_pool_create_later(const char *uri, int max, struct db_pool **ret);
 void db_pool_destroy(struct db_pool *p); /* every connection must have been returned */
 
 /* Waits up to five seconds, and not beyond the deadline, when all are in use. The deadline is also

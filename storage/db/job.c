@@ -12,15 +12,18 @@ void job_init(struct job *job, const struct node *node, struct arena *arena)
                         .server = node->server,
                         .arena = arena};
     tx_init(&job->tx, node->storage->db, arena);
+    tx_init(&job->replica_tx, node->storage->db, arena);
+    job->replica_tx.may_lag = true;
 }
 
 void job_finish(struct job *job)
 {
+    tx_finish(&job->replica_tx);
     tx_finish(&job->tx);
 }
 
 void job_use_arena(struct job *job, struct arena *arena)
 {
     job->arena = arena;
-    job->tx.arena = arena;
+    job->tx.arena = job->replica_tx.arena = arena;
 }

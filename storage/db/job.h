@@ -51,7 +51,8 @@ struct job {
     struct federation *federation;
     struct server *server;
     struct arena *arena;
-    struct tx tx; /* statements outside of an explicit transaction: job_tx(job) */
+    struct tx tx;         /* statements outside of an explicit transaction: job_tx(job) */
+    struct tx replica_tx; /* job_replica_tx(job) */
 };
 
 void job_init(struct job *job, const struct node *node, struct arena *arena);
@@ -63,6 +64,19 @@ void job_use_arena(struct job *job, struct arena *arena);
 static inline struct tx *job_tx(struct job *job)
 {
     return &job->tx;
+}
+
+/* For large reads of which the result goes only into a reply: a replica may answer them, as of the
+ * first such read of the job, or later. */
+static inline struct tx *job_replica_tx(struct job *job)
+{
+    return &job->replica_tx;
+}
+
+/* From now on such reads see all that is committed. */
+static inline void job_renew_replica_tx(struct job *job)
+{
+    job->replica_tx.need = (struct replica_need){0};
 }
 
 #endif

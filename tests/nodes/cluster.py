@@ -52,6 +52,7 @@ class Node(Server):
             self.link.target = "127.0.0.1", cluster.postgres.port
         self.port = port_to_keep()
         self.cluster, self.is_paused = cluster, False
+        self.own = {}  # settings that others have otherwise
         data.mkdir(exist_ok=True)
         super().__init__(data=data)
         self.clock.close()
@@ -69,6 +70,7 @@ class Node(Server):
             **cluster.settings,
             "database": cluster.postgres.uri(cluster.database, "concorde", self.link and self.link.port),
             "listen": f"127.0.0.1:{self.port}",
+            **self.own,
         }
 
     def start(self):

@@ -1,20 +1,26 @@
 """Two PostgreSQL, a primary and a standby that follows it. The URI names both, and libpq finds the one that takes
 writes."""
 
+import os
 import pathlib
 import shutil
 import signal
 import subprocess
 
 from postgres import Postgres, is_reached, port_to_keep, programs, uri_of_all
+from restoring import psql
 from waiting import eventually
 
 SYNCHRONOUS = "synchronous_standby_names"
 
 
+def children_of(process):
+    return pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+
+
 def kill_all(process):
     """kill -9 of a PostgreSQL and all that it started."""
-    children = pathlib.Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    children = children_of(process)
     process.kill()
     for child in children:
         subprocess.run(["kill", "-9", child], capture_output=True)
@@ -76,6 +82,14 @@ class Pair(Postgres):
         self.standby.wait()
         eventually(lambda: self.replication("count(*)") == "0")
 
+    def standby_sql(self, text):
+        return psql(f"host=127.0.0.1 port={self.standby_port} user=postgres dbname=postgres", text)
+
+    def signal_standby(self, number):
+        """To all its processes."""
+        for pid in [self.standby.pid, *map(int, children_of(self.standby))]:
+            os.kill(pid, number)
+
     def kill_primary(self):
         kill_all(self.process)
 
@@ -100,6 +114,7 @@ class Pair(Postgres):
         for one in filter(None, [self.standby, self.process]):
             if one.poll() is None:
                 one.send_signal(signal.SIGQUIT)
+                one.send_signal(signal.SIGCONT)
                 one.wait()
         self.log.close()
         shutil.rmtree(self.home, ignore_errors=True)

@@ -32,7 +32,7 @@ static const struct err *user_directory_post_search(struct request *rq, struct r
     const struct found_user *found = NULL;
     size_t n = 0;
     if (*term)
-        TRY(user_directory_search(job_tx(job_of(rq)), caller_of(rq)->user,
+        TRY(user_directory_search(job_replica_tx(job_of(rq)), caller_of(rq)->user,
                                   job_of(rq)->config->server_name, term, limit + 1, &found, &n));
     json_t *results = json_keep(rq->arena, json_array());
     for (size_t i = 0; i < n && i < (size_t)limit; i++) {

@@ -51,6 +51,7 @@ static const struct err *walk_on(struct job *job, struct room_walk *w, struct wa
     TRY(federation_backfill(job, w->room, w->limit - walked->n, &added));
     if (!added)
         return NULL;
+    job_renew_replica_tx(job);
     TRY(room_get(job, w->room->room_id, &w->room)); /* it may have been reloaded */
     TRY(walk_room(job, w, walked));
     TRY(needs_history(job, w, walked, &needs_more));

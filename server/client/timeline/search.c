@@ -251,7 +251,7 @@ static const struct err *timeline_search_find(struct search_request *s)
     s->more = s->query.query && s->query.rooms_n && s->query.keys_n;
     for (int page = 0; page < PAGES_MAX && s->more && !full; page++) {
         struct search_result r;
-        const struct err *e = search_find(job_tx(job), &s->query, until - mono_ms(), &r);
+        const struct err *e = search_find(job_replica_tx(job), &s->query, until - mono_ms(), &r);
         if (e && e->code == ERR_TOO_SLOW)
             return page ? NULL
                         : err(ERR_TOO_SLOW, "This search takes too long: look for rarer words, or "

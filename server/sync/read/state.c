@@ -23,7 +23,8 @@ static const struct err *state_add_without_members(struct state_reading *r, int6
     }
     const struct stored_event *list;
     size_t n;
-    TRY(room_state_list(job_tx(job), r->room->room->id, at, STATE_WITHOUT_MEMBERS, &list, &n));
+    TRY(room_state_list(job_replica_tx(job), r->room->room->id, at, STATE_WITHOUT_MEMBERS, &list,
+                        &n));
     for (size_t i = 0; i < n; i++)
         TRY(sync_state_add(r, &list[i]));
     return NULL;

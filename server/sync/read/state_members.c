@@ -17,8 +17,8 @@ const struct err *sync_state_add_all_members(struct state_reading *r, int64_t at
         job_use_arena(job, page);
         const struct stored_event *list;
         size_t n;
-        e = room_state_members_page(job_tx(job), r->room->room->id, at, after, MEMBERS_A_PAGE,
-                                    &list, &n);
+        e = room_state_members_page(job_replica_tx(job), r->room->room->id, at, after,
+                                    MEMBERS_A_PAGE, &list, &n);
         for (size_t i = 0; i < n && !e; i++)
             e = sync_state_add(r, &list[i]);
         more = !e && n == MEMBERS_A_PAGE;
@@ -71,8 +71,8 @@ static const struct err *state_add_older_members(struct state_reading *r, int64_
     size_t n;
     if (!older->n)
         return NULL;
-    TRY(room_state_members(job_tx(r->who->job), r->room->room->id, at, older->users, older->n,
-                           &list, &n));
+    TRY(room_state_members(job_replica_tx(r->who->job), r->room->room->id, at, older->users,
+                           older->n, &list, &n));
     for (size_t i = 0; i < n; i++)
         TRY(sync_state_add(r, &list[i]));
     return NULL;

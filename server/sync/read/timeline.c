@@ -162,8 +162,8 @@ static const struct err *timeline_gather_from_database(const struct timeline_rea
         int64_t limit = page ? SCAN_MAX / PAGES_MAX : (int64_t)g->limit + 1;
         const struct stored_event *list;
         size_t n;
-        TRY(events_page(job_tx(t->who->job), t->room->room->id, t->room->since, to, true, limit,
-                        &list, &n));
+        TRY(events_page(job_replica_tx(t->who->job), t->room->room->id, t->room->since, to, true,
+                        limit, &list, &n));
         const struct stored_event **events =
             arena_alloc_array(t->who->job->arena, n + 1, sizeof *events);
         for (size_t i = 0; i < n; i++)
