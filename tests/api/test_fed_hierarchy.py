@@ -153,7 +153,7 @@ def room_of(room_id, **more):
 
 
 def test_the_server_of_a_space_is_not_asked_again_for_its_rooms(remote, one):
-    alice = one.user("alice")
+    alice = one.user("alice").stay()
     a, b, c, d = (f"!{n}:{remote.name}" for n in "abcd")
     remote.on("GET", V1, lambda r: (200, {
         "room": space_of(remote, a, b, c, d), "inaccessible_children": [b],

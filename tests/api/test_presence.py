@@ -21,6 +21,16 @@ def of(client):
 
 
 @pytest.fixture
+def alice(alice):
+    return alice.stay()
+
+
+@pytest.fixture
+def bob(bob):
+    return bob.stay(-1)
+
+
+@pytest.fixture
 def room(alice, bob):
     r = alice.create_room(preset="public_chat")
     bob.join(r)
@@ -150,7 +160,7 @@ def test_the_newest_word_of_a_device_replaces_its_earlier_one(alice, bob, room):
 
 
 def test_the_highest_over_all_devices_counts(alice):
-    phone = alice.another_device()
+    phone = alice.another_device().stay()
     alice.sync(set_presence="unavailable")
     phone.sync(set_presence="online")
     assert alice.get(path(alice))["presence"] == "online"

@@ -228,10 +228,10 @@ def test_tokens_of_a_few_minutes(alice, anonymous, fill, count):
 def test_presence_of_devices(alice):
     """The device whose presence ends first is replaced by the thirty-third."""
     path = f"/presence/{q(alice.user_id)}/status"
-    alice.put(path, {"presence": "online"})
+    alice.stay().put(path, {"presence": "online"})
     for n in range(32):
         assert alice.get(path)["presence"] == "online", n
-        phone = alice.another_device()
+        phone = alice.another_device().stay()
         phone.put(path, {"presence": "unavailable"})
         phone.close()
     assert alice.get(path)["presence"] == "unavailable"

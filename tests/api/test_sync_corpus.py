@@ -596,7 +596,7 @@ def test_filters(server, people):
 
 def test_presence(fresh_server):
     server = fresh_server()
-    alice, bob, carol = (Client(server).register(n, device_id=n) for n in ("alice", "bob", "carol"))
+    alice, bob, carol = (Client(server).register(n, device_id=n).stay() for n in ("alice", "bob", "carol"))
     quietly = {"set_presence": "offline"}
     for c in alice, bob, carol:
         c.sync(**quietly)  # what they do does not make them present

@@ -190,6 +190,7 @@ def crowd(register):
     room = users[0].create_room(preset="public_chat", name="crowd")
     for user in users[1:]:
         user.join(room)
+    users[0].stay()
     return users, room
 
 

@@ -6,6 +6,7 @@ import pytest
 PROXY = "nginx in front of the nodes answers or changes this itself"
 METRICS = "reads the metrics, or counts the requests, of one process"
 RATES = "expects the exact count of a limit"
+ORDER = "is recorded with an order of rooms, or of who types, that several nodes do not keep"
 EMBEDDED = "is about the embedded PostgreSQL or its data directory"
 WORKERS = "is about the workers of one process, and how it shares them"
 COMMANDS = "is about the commands and the start of one process"
@@ -24,6 +25,13 @@ REASONS = {
     "test_fed_auth.py::test_one_of_several_signatures_is_enough": PROXY,
     "test_fed_auth.py::test_all_headers_must_be_of_one_server": PROXY,
     "test_fed_auth.py::test_callers_whose_keys_are_slow_delay_no_others": WORKERS,
+    "test_fed_guard.py::test_a_server_has_no_more_than_its_share_of_the_workers": WORKERS,
+    "test_login.py::test_wrong_passwords_from_elsewhere_keep_none_out_where_they_are_known": RATES,
+    "test_login.py::test_a_network_is_known_after_a_login": RATES,
+    "test_login.py::test_names_without_an_account_are_limited_alike": RATES,
+    "test_login.py::test_refused_requests_hash_no_password": RATES,
+    "test_sync_corpus.py::test_ephemeral": ORDER,
+    "test_sync_corpus.py::test_gaps": ORDER,
     "test_hardening.py": COMMANDS,
     "test_cli.py": COMMANDS,
     "test_config_errors.py": COMMANDS,
