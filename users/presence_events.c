@@ -45,7 +45,7 @@ enum presence_state presence_state_own(const struct presence_entry *e, int64_t n
 enum presence_state presence_state_known(const struct presence_table *p,
                                          const struct presence_entry *e, int64_t now)
 {
-    if (!e->is_foreign && !presence_has_others(p))
+    if (e->lowers || (!e->is_foreign && !presence_has_others(p)))
         return presence_state_now(e, now);
     enum presence_state own = presence_state_own(e, now);
     return own > e->shown.state ? own : e->shown.state;

@@ -253,12 +253,10 @@ int64_t presence_valid_until_locked(const struct presence_entry *e, enum presenc
     return now_ms() + until - now;
 }
 
-/* What is to be written: while other nodes live, no less than is shown, unless a device says so. */
 void presence_take_locked(struct presence_table *p, struct arena *a, struct presence_entry *e,
                           int64_t now, struct presence_change *ret)
 {
-    enum presence_state state =
-        e->lowers ? presence_state_now(e, now) : presence_state_known(p, e, now);
+    enum presence_state state = presence_state_known(p, e, now);
     e->dirty = e->lowers = false;
     e->renewed_ms = now;
     e->shown.state = state;
