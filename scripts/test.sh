@@ -1,7 +1,8 @@
 #!/bin/bash
 # Runs every existing test suite. Each ends with a line `NAME: N passed, N failed`; the last
 # line here is their sum, `N passed, N failed`. Fails when anything failed.
-#   test.sh             all suites but clients/rust, nodes and fault, which take long
+#   test.sh             all suites but clients/rust, nodes, nodes-api, nodes-clients and fault, which take
+#                       long
 #   test.sh unit api    only these
 set -u
 cd "$(dirname "$0")/.."
@@ -20,6 +21,7 @@ run_suite() {
     format) command -v clang-format >/dev/null && one format target format-check ;;
     layers | words) one "$1" target "$1" ;;
     clients/rust) target rust-clients ;;
+    nodes-*) [ -d "tests/${1#nodes-}" ] && target "$1" ;;
     *) [ -d "tests/${1%-replay}" ] && target "$1" ;;
     esac
 }
