@@ -486,7 +486,7 @@ def test_lazy(fresh_server):
 
 
 def play_lazy(server, people):
-    alice, *others = people("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")
+    alice, *others = [p.stay() for p in people("alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi")]
     bob, carol, dave, erin, frank = others[:5]
     rec = Recording("lazy")
     room = alice.create_room(preset="public_chat")
