@@ -35,13 +35,21 @@ static int64_t push_due_locked(const struct live_pusher *x)
     return x->gateway->retry_at > due ? x->gateway->retry_at : due;
 }
 
+/* A few at a time: gateways that failed or are slow; users whose unread rooms must be read from the
+ * database, which after a start are all. */
+static bool push_is_slow_locked(const struct pushes *p, const struct live_pusher *x)
+{
+    const struct push_user *u = map_get_int(&p->users, x->user);
+    return x->gateway->retry_interval || x->gateway->answer_ms >= SLOW_MS ||
+           (x->has_counts && u && !u->has_counted);
+}
+
 void push_consider_locked(struct pushes *p, struct live_pusher *x)
 {
     int64_t due = push_due_locked(x);
     if (due < 0 || x->is_busy || x->is_dropped || p->stopping)
         return;
-    bool is_good = !x->gateway->retry_interval && x->gateway->answer_ms < SLOW_MS;
-    worker_add_due(is_good ? p->turns : p->retries,
+    worker_add_due(push_is_slow_locked(p, x) ? p->retries : p->turns,
                    (struct worker_key){.number = x->id, .text = x->gateway->name}, due);
 }
 
@@ -158,7 +166,9 @@ static const struct err *push_create_http(const struct node *node, struct http_c
     return http_client_create(&settings, ret);
 }
 
-/* Gateways that fail or are slow get at most half of the threads, and a few of them each. */
+/* The second kind (push_is_slow_locked) gets at most half of the threads, and of each gateway a
+ * few.
+ */
 static void push_create_kinds(struct pushes *p)
 {
     p->pool = job_pool_create(p->node, "push", PUSH_THREADS);

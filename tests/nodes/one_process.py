@@ -9,6 +9,7 @@ RATES = "expects the exact count of a limit"
 ORDER = "is recorded with an order of rooms, or of who types, that several nodes do not keep"
 EMBEDDED = "is about the embedded PostgreSQL or its data directory"
 WORKERS = "is about the workers of one process, and how it shares them"
+CLOCK = "moves the clock faster than leases are renewed, so that what was just sent is sent again"
 COMMANDS = "is about the commands and the start of one process"
 
 REASONS = {
@@ -32,6 +33,7 @@ REASONS = {
     "test_login.py::test_refused_requests_hash_no_password": RATES,
     "test_sync_corpus.py::test_ephemeral": ORDER,
     "test_sync_corpus.py::test_gaps": ORDER,
+    "test_push_gateways.py": CLOCK,
     "test_hardening.py": COMMANDS,
     "test_cli.py": COMMANDS,
     "test_config_errors.py": COMMANDS,
