@@ -9,6 +9,7 @@ struct rooms {
     struct directory *directory;         /* rooms/read/directory.h */
     struct account_cache *account_cache; /* rooms/account_cache.h */
     struct erasures *erasures;           /* rooms/read/erasure.h */
+    struct outlines *outlines;           /* rooms/read/outlines.h */
     struct search_indexer *indexer;      /* rooms/read/search_index.h */
 };
 

@@ -7,6 +7,7 @@
 #include "rooms/account_cache.h"
 #include "rooms/read/directory.h"
 #include "rooms/read/erasure.h"
+#include "rooms/read/outlines.h"
 #include "rooms/read/search_index.h"
 #include "rooms/room_cache.h"
 #include "rooms/rooms.h"
@@ -36,6 +37,7 @@ static const struct {
     [LISTENER_AUTH_INDEXES] = {auth_indexes_on_changes},
     [LISTENER_SESSIONS] = {session_table_on_changes, session_table_on_settled},
     [LISTENER_DIRECTORY] = {directory_on_changes},
+    [LISTENER_OUTLINES] = {outlines_on_changes},
     [LISTENER_ACCOUNT_CACHE] = {account_cache_on_changes},
     [LISTENER_TYPING] = {typing_on_changes},
     [LISTENER_UNREAD] = {unread_cache_on_changes},
@@ -72,6 +74,8 @@ static void *listener_ctx(struct node *node, enum listener l)
         return node->users->sessions;
     case LISTENER_DIRECTORY:
         return node->rooms->directory;
+    case LISTENER_OUTLINES:
+        return node->rooms->outlines;
     case LISTENER_ACCOUNT_CACHE:
         return node->rooms->account_cache;
     case LISTENER_TYPING:

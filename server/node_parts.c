@@ -7,6 +7,7 @@
 #include "rooms/account_cache.h"
 #include "rooms/read/directory.h"
 #include "rooms/read/erasure.h"
+#include "rooms/read/outlines.h"
 #include "rooms/read/search_index.h"
 #include "rooms/room_cache.h"
 #include "rooms/rooms.h"
@@ -16,6 +17,7 @@
 #include "server/media/repo.h"
 #include "server/push/push.h"
 #include "server/server.h"
+#include "server/sliding/connections.h"
 #include "storage/db/epochs.h"
 #include "storage/db/feed.h"
 #include "storage/db/intern.h"
@@ -59,7 +61,9 @@ const struct err *node_create_parts(struct node *node, const struct node_sizes *
     node->rooms->auth_indexes = auth_indexes_create(node);
     node->users->sessions = session_table_create(node);
     node->rooms->directory = directory_create(node);
+    node->rooms->outlines = outlines_create(node->caches);
     node->rooms->txns = txn_memory_create(node->caches);
+    node->server->sliding = sliding_create(node->caches);
     node->users->filters = filter_cache_create(node->caches);
     node->rooms->account_cache = account_cache_create(node);
     node->users->typing = typing_create(node);
@@ -91,7 +95,9 @@ void node_destroy_parts(struct node *node)
     filter_cache_destroy(node->users->filters);
     rate_table_destroy(node->server->rates);
     media_repo_destroy(node->server->media);
+    sliding_destroy(node->server->sliding);
     txn_memory_destroy(node->rooms->txns);
+    outlines_destroy(node->rooms->outlines);
     session_table_destroy(node->users->sessions);
     directory_destroy(node->rooms->directory);
     auth_indexes_destroy(node->rooms->auth_indexes);

@@ -18,6 +18,7 @@ const struct route *const route_tables[] = {
     third_party_lookup_routes,
     moderation_routes,
     sync_routes,
+    sliding_routes,
     registration_tokens_routes,
     account_data_routes,
     tags_routes,

@@ -35,6 +35,7 @@ extern const struct route event_routes[];
 extern const struct route messages_routes[];
 extern const struct route relations_routes[];
 extern const struct route old_sync_routes[];
+extern const struct route sliding_routes[];
 extern const struct route search_routes[];
 extern const struct route threads_routes[];
 extern const struct route timestamp_routes[];

@@ -9,6 +9,7 @@ struct server {
     struct media_repo *media; /* server/media/repo.h */
     struct rate_table *rates; /* http/rate.h: also of passwords (server/account/attempts.h) */
     struct pushes *pushes;    /* server/push/push.h; NULL: none are sent */
+    struct sliding *sliding;  /* server/sliding/connections.h */
     _Atomic bool is_stopping; /* so /ready says no, while requests are still answered */
 };
 

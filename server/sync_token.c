@@ -7,12 +7,19 @@
 #include <errno.h>
 #include <stdlib.h>
 
-enum { TOKEN_MAX = 80, EPOCH_DIGITS = 16 };
+enum { TOKEN_MAX = 100, EPOCH_DIGITS = 16 };
 
 void sync_token_add(struct buf *b, const struct storage *storage, int64_t position, int64_t serial)
 {
     buf_printf(b, "s%lld_%lld_%llx", (long long)position, (long long)serial,
                (unsigned long long)epochs_current(storage->epochs));
+}
+
+void sync_token_add_pos(struct buf *b, const struct storage *storage, int64_t position,
+                        int64_t serial, int64_t number)
+{
+    sync_token_add(b, storage, position, serial);
+    buf_printf(b, "_c%llx", (unsigned long long)number);
 }
 
 /* The part up to the next underscore. */
@@ -45,7 +52,9 @@ static bool sync_token_read_token(const char *text, struct sync_token *ret, int6
         return false;
     if (*text && (!str_to_int64(take_part(&text), &ret->serial) || ret->serial < 0))
         return false;
-    return (!*text || read_hex(take_part(&text), ret_epoch)) && !*text;
+    if (*text && !read_hex(take_part(&text), ret_epoch))
+        return false;
+    return !*text || (*text++ == 'c' && read_hex(take_part(&text), &ret->number) && !*text);
 }
 
 const struct err *sync_token_await(const struct storage *storage, const char *text)

@@ -36,6 +36,12 @@ const struct err *receipts_read(struct job *job, int64_t room, int64_t user, int
                                 int64_t until, const struct map *without, struct receipt **ret,
                                 size_t *ret_n);
 
+/* The same of those that were set up to `until` for events at `from` and later positions, or by
+ * this user. One query. */
+const struct err *receipts_read_of_events(struct job *job, int64_t room, int64_t user, int64_t from,
+                                          int64_t until, const struct map *without,
+                                          struct receipt **ret, size_t *ret_n);
+
 /* Appends them as an m.receipt event, nothing if there are none; the list is used up. (If a user
  * marked one event both in a thread and without one, which is rare, a second event has the rest.)
  * room_id: added to the event unless NULL. */

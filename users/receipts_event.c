@@ -208,6 +208,24 @@ const struct err *receipts_read(struct job *job, int64_t room, int64_t user, int
     return NULL;
 }
 
+const struct err *receipts_read_of_events(struct job *job, int64_t room, int64_t user, int64_t from,
+                                          int64_t until, const struct map *without,
+                                          struct receipt **ret, size_t *ret_n)
+{
+    const struct receipt *rows;
+    size_t n;
+    TRY(receipts_of_events(job_tx(job), room, user, from, until, &rows, &n));
+    struct receipt *list = arena_alloc_array(job->arena, n + 1, sizeof *list);
+    if (n)
+        memcpy(list, rows, n * sizeof *list);
+    if (without)
+        n = receipts_event_leave_out(list, n, without);
+    qsort(list, n, sizeof *list, by_event);
+    *ret = list;
+    *ret_n = n;
+    return NULL;
+}
+
 void receipts_add_events(struct receipt *list, size_t n, const char *room_id, struct buf *out)
 {
     while (n) {

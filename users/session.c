@@ -7,12 +7,12 @@
 
 #include <assert.h>
 
-enum { SENT_SETS = 128, SENT_OF_A_SET = 8, SWEEP_EVERY = 256 };
+enum { SENT_SETS = 128, SENT_OF_A_SET = 8, SENT_MAX = 32, SWEEP_EVERY = 256 };
 
-/* Which member events a device was sent: sets by hash, each with the newest. What a full set drops
- * is sent twice. */
+/* Which member events a recipient was sent: sets by hash, each with the newest. What a full set
+ * drops is sent twice. */
 struct sent_members {
-    int64_t device;
+    int64_t recipient;
     int64_t since; /* of the newest reply that had any */
     struct sent_members *next;
     uint64_t sets[SENT_SETS][SENT_OF_A_SET];
@@ -344,15 +344,22 @@ bool session_is_joined(struct session *s, int64_t room)
     return session_get_room(s, room, &r) && r.membership == MEMBERSHIP_JOIN;
 }
 
-static struct sent_members *sent_of_locked(struct session *s, int64_t device)
+/* The one used last comes first, and the last gives way to a new one. */
+static struct sent_members *sent_of_locked(struct session *s, int64_t recipient)
 {
-    struct sent_members *m = s->sent;
-    while (m && m->device != device)
-        m = m->next;
-    if (m)
-        return m;
-    m = mem_zalloc(sizeof *m);
-    m->device = device;
+    struct sent_members **at = &s->sent, *m = NULL;
+    for (size_t i = 1; *at && !m; i++) {
+        if ((*at)->recipient == recipient || i == SENT_MAX) {
+            m = *at;
+            *at = m->next;
+        } else {
+            at = &(*at)->next;
+        }
+    }
+    if (!m)
+        m = mem_zalloc(sizeof *m);
+    if (m->recipient != recipient)
+        *m = (struct sent_members){.recipient = recipient};
     m->next = s->sent;
     s->sent = m;
     return m;
@@ -371,22 +378,22 @@ static bool sent_note_locked(struct sent_members *sent, uint64_t hash)
     return is_new;
 }
 
-bool session_member_is_new(struct session *s, int64_t device, int64_t since, int64_t room,
+bool session_member_is_new(struct session *s, int64_t recipient, int64_t since, int64_t room,
                            int64_t member, int64_t position)
 {
     int64_t key[] = {room, member, position};
     uint64_t hash = hash_bytes(key, sizeof key) | 1;
     LOCKED(&s->lock);
-    struct sent_members *sent = sent_of_locked(s, device);
+    struct sent_members *sent = sent_of_locked(s, recipient);
     sent->since = since;
     return sent_note_locked(sent, hash);
 }
 
-void session_begin_reply(struct session *s, int64_t device, int64_t since)
+void session_begin_reply(struct session *s, int64_t recipient, int64_t since)
 {
     LOCKED(&s->lock);
     for (struct sent_members *m = s->sent; m; m = m->next)
-        if (m->device == device && since <= m->since)
+        if (m->recipient == recipient && since <= m->since)
             memset(m->sets, 0, sizeof m->sets);
 }
 

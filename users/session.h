@@ -57,12 +57,13 @@ bool session_rooms_changed_since(struct job *job, struct session *s, int64_t sin
 bool session_get_room(struct session *s, int64_t room, struct session_room *ret);
 bool session_is_joined(struct session *s, int64_t room);
 
-/* Lazy loading: true if the device was not sent this member event lately; it then counts as sent.
- * since: of the reply with the event. A device that repeats an old `since` did not receive the
- * reply, so its table is cleared. */
-bool session_member_is_new(struct session *s, int64_t device, int64_t since, int64_t room,
+/* Lazy loading: true if the recipient (a device, or one of its connections) was not sent this
+ * member event lately; it then counts as sent. since: of the reply with the event. A recipient that
+ * repeats an old `since` did not receive the reply, so its table is cleared. Of many recipients the
+ * one that was sent nothing for the longest time is forgotten. */
+bool session_member_is_new(struct session *s, int64_t recipient, int64_t since, int64_t room,
                            int64_t member, int64_t position);
-void session_begin_reply(struct session *s, int64_t device, int64_t since);
+void session_begin_reply(struct session *s, int64_t recipient, int64_t since);
 
 /* Wakes all users in a room for what is not in the log, such as the end of typing. */
 void session_wake_room(struct session_table *t, int64_t room);

@@ -17,6 +17,7 @@
 #include "storage/db/intern.h"
 #include "storage/devices/devices.h"
 #include "storage/devices/key_backup.h"
+#include "storage/devices/sliding_connections.h"
 #include "storage/devices/to_device.h"
 #include "storage/nodes/lease.h"
 #include "storage/rooms/retention.h"
@@ -154,6 +155,7 @@ static const struct err *auth_sweep_users(struct auth *a, struct job *job)
 {
     TRY(one_time_tokens_purge(job_tx(job)));
     TRY(uia_sessions_purge(job_tx(job)));
+    TRY(sliding_connections_sweep(job_tx(job), now_ms()));
     return key_backups_sweep(job_tx(job));
 }
 

@@ -126,7 +126,7 @@ static const struct err *get_initial_sync(struct request *rq, struct reply *rp)
     TRY(reading_limit(rq, &limit));
     TRY(request_query_bool(rq, "archived", false, &archived));
     TRY(filter_load(s.who.job, s.who.caller->user, NULL, &s.filter));
-    TRY(sync_open_range(&s, rq));
+    TRY(sync_reader_open(&s.who, &rq->waiter, &s.range));
     TRY(sync_account_read(&s.who, &s.range, &s.account));
     BUF_LIT(out, "{\"end\":\"");
     sync_token_add(out, s.who.job->storage, s.range.until, s.range.typing_until);
@@ -342,7 +342,7 @@ static const struct err *answer_events(struct request *rq, struct reply *rp)
     TRY(find_only_room(rq, &only));
     TRY(filter_load(s.who.job, s.who.caller->user, NULL, &s.filter));
     TRY(await_only_room(&s, rq, only));
-    TRY(sync_open_range(&s, rq));
+    TRY(sync_reader_open(&s.who, &rq->waiter, &s.range));
     if (!from)
         return old_sync_reply_events(rq, rp, &s, NULL, &chunk);
     TRY(old_sync_choose(&s, only));

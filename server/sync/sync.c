@@ -2,14 +2,12 @@
 #include "users/users.h"
 
 #include "base/clock.h"
-#include "rooms/account_cache.h"
 #include "rooms/read/visibility.h"
 #include "server/routes.h"
 #include "server/sync_token.h"
 #include "storage/nodes/follower.h"
 #include "users/filters.h"
 #include "users/presence.h"
-#include "users/typing.h"
 
 enum {
     DATABASE_PAUSE_MS = 1000,
@@ -42,30 +40,16 @@ static const struct err *read_parameters(struct sync *s, struct request *rq, boo
     return filter_load(s->who.job, s->who.caller->user, request_query(rq, "filter"), &s->filter);
 }
 
-static const struct err *touch_presence(struct sync *s, struct request *rq)
+const struct err *sync_touch_presence(struct request *rq, const char *text)
 {
-    const char *text = request_query(rq, "set_presence");
+    struct job *job = job_of(rq);
     enum presence_state state = PRESENCE_ONLINE;
     struct presence_who who = presence_who_of(rq);
     if (text && !presence_state_parse(text, &state))
         return err(ERR_INVALID_PARAM, "set_presence must be online, unavailable or offline");
-    if (s->who.job->users->presence && rq->runs == 1)
-        presence_sync(s->who.job, &who, state);
+    if (job->users->presence && rq->runs == 1)
+        presence_sync(job, &who, state);
     return NULL;
-}
-
-/* Sets the end of the range, and reads what is needed before any room. */
-const struct err *sync_open_range(struct sync *s, struct request *rq)
-{
-    const struct node *node = s->who.job->node;
-    TRY(session_open(s->who.job, s->who.caller->user, s->who.caller->user_id, &s->who.session));
-    session_subscribe(s->who.session, &rq->waiter); /* before reading, so that no wake is lost */
-    s->range.typing_until = typing_serial_after(node->users->typing, s->range.typing_since);
-    s->range.until = feed_position(node->storage->feed);
-    job_renew_replica_tx(s->who.job);
-    s->range.from_feed = !s->range.is_initial && feed_covers(node->storage->feed, s->range.since);
-    session_begin_reply(s->who.session, s->who.caller->device, s->range.since);
-    return ignored_users(s->who.job, s->who.caller->user, &s->who.ignored);
 }
 
 const struct err *sync_choose_rooms(struct sync *s)
@@ -116,7 +100,7 @@ struct sync sync_of(struct request *rq, struct reply *rp)
 {
     return (struct sync){
         .rp = rp,
-        .who = {.job = job_of(rq), .caller = caller_of(rq)},
+        .who = {.job = job_of(rq), .caller = caller_of(rq), .recipient = caller_of(rq)->device},
         .viewer = {.user = caller_of(rq)->user,
                    .user_id = caller_of(rq)->user_id,
                    .device = caller_of(rq)->device,
@@ -133,13 +117,13 @@ static const struct err *sync_answer(struct request *rq, struct reply *rp)
     TRY(read_parameters(&s, rq, timeout > 0));
     if (s.filter.event_fields.present || s.filter.format_federation)
         s.viewer.fields = &s.filter;
-    TRY(touch_presence(&s, rq));
+    TRY(sync_touch_presence(rq, request_query(rq, "set_presence")));
     if (sync_must_move(&s, rq))
         return reply_elsewhere(rp, POOL_INITIAL);
     do { /* again, if the feed has dropped changes meanwhile */
         buf_clear(&rp->body);
         s.any = s.members_changed = false;
-        TRY(sync_open_range(&s, rq));
+        TRY(sync_reader_open(&s.who, &rq->waiter, &s.range));
         TRY(write_reply(&s, rq, &rp->body));
     } while (s.range.from_feed && !feed_covers(s.who.job->storage->feed, s.range.since));
     if (sync_must_move(&s, rq))

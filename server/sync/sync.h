@@ -1,5 +1,5 @@
 /* GET /sync (client-server-api, "Syncing"), version 2, and the routes before it. Private to
- * server/sync/.
+ * server/sync/, but for what other routes that wait need as well.
  *
  * A token (server/sync_token.h) says how far the client has read the log and the typing notices.
  * What is new is read by the readers in server/sync/read/, each of one stream, and written by the
@@ -27,9 +27,10 @@ struct sync {
     bool any; /* the reply is not empty */
 };
 
-/* sync.c: a request's range of the log, and what is read before any room. */
+/* sync.c */
 struct sync sync_of(struct request *rq, struct reply *rp);
-const struct err *sync_open_range(struct sync *s, struct request *rq);
+/* set_presence as the client gave it; NULL: online. */
+const struct err *sync_touch_presence(struct request *rq, const char *set_presence);
 /* Passes `e` on, unless a parked request was woken while the database cannot be reached: it stays
  * parked, and soon runs once more. */
 const struct err *sync_keep_parked(struct request *rq, struct reply *rp, const struct err *e);

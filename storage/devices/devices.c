@@ -59,10 +59,11 @@ void devices_write_name(struct write *w, int64_t device, const char *display_nam
     write_statement(w, &devices_name_sql, P(INT(device), TEXT(display_name)));
 }
 
-SQL(devices_delete_sql,
-    "WITH access AS (DELETE FROM access_tokens WHERE device = ANY($1)), "
-    "refresh AS (DELETE FROM refresh_tokens WHERE device = ANY($1)), "
-    "pusher AS (DELETE FROM pushers WHERE device = ANY($1)) DELETE FROM devices WHERE id = ANY($1)")
+SQL(devices_delete_sql, "WITH access AS (DELETE FROM access_tokens WHERE device = ANY($1)), "
+                        "refresh AS (DELETE FROM refresh_tokens WHERE device = ANY($1)), "
+                        "pusher AS (DELETE FROM pushers WHERE device = ANY($1)), "
+                        "sliding AS (DELETE FROM sliding_connections WHERE device = ANY($1)) "
+                        "DELETE FROM devices WHERE id = ANY($1)")
 
 void devices_write_deletion(struct write *w, const struct device *devices, size_t n)
 {

@@ -31,7 +31,7 @@ const struct err *devices_open(struct tx *tx, int64_t user, const char *device_i
 
 /* Parts of a write: */
 void devices_write_name(struct write *w, int64_t device, const char *display_name);
-/* Removes devices with their tokens and pushers; their keys and messages:
+/* Removes devices with their tokens, pushers and sliding connections; their keys and messages:
  * storage/devices/e2ee_keys.h. Needs users_write_changed in the same write; does not write that the
  * device list changed. */
 void devices_write_deletion(struct write *w, const struct device *devices, size_t n);

@@ -164,6 +164,18 @@ const struct err *members_stripped(struct tx *tx, int64_t room, int64_t user, st
     return db_one(tx, &members_stripped_sql, P(INT(room), INT(user)), NULL, R(BYTES_OUT(ret)));
 }
 
+SQL(members_stripped_of_user_sql,
+    "SELECT room, stripped FROM room_members WHERE \"user\" = $1 AND membership IN "
+    "(" MEMBERSHIP_INVITE_SQL ", " MEMBERSHIP_KNOCK_SQL ")")
+
+const struct err *members_stripped_of_user(struct tx *tx, int64_t user,
+                                           const struct stripped_room **ret, size_t *ret_n)
+{
+    struct stripped_room one = {0};
+    return db_list(tx, &members_stripped_of_user_sql, P(INT(user)),
+                   R(INT_OUT(&one.room), BYTES_OUT(&one.stripped)), LIST(one, ret, ret_n));
+}
+
 SQL(members_remember_sql, "SELECT EXISTS (SELECT 1 FROM room_members WHERE room = $1 AND "
                           "\"user\" = $2 AND NOT forgotten)")
 

@@ -41,6 +41,13 @@ const struct err *members_remember(struct tx *tx, int64_t room, int64_t user, bo
 
 /* The stripped state stored with an invite or knock; p == NULL when there is none. */
 const struct err *members_stripped(struct tx *tx, int64_t room, int64_t user, struct str *ret);
+/* Of all rooms that the user is invited to or knocks on. */
+struct stripped_room {
+    int64_t room;
+    struct str stripped; /* p NULL: none */
+};
+const struct err *members_stripped_of_user(struct tx *tx, int64_t user,
+                                           const struct stripped_room **ret, size_t *ret_n);
 /* Our guests who are joined to a room. */
 const struct err *members_guests(struct tx *tx, int64_t room, const int64_t **ret, size_t *ret_n);
 

@@ -108,3 +108,31 @@ const struct err *account_data_since(struct tx *tx, int64_t user, int64_t since,
         R(INT_OUT(&one.room), TEXT_OUT(&one.type), BYTES_OUT(&one.content), INT_OUT(&one.position)),
         LIST(one, ret, ret_n));
 }
+
+SQL(account_data_of_type_sql,
+    "SELECT room, type, content, position FROM account_data WHERE \"user\" = $1 AND type = $2")
+
+const struct err *account_data_of_type(struct tx *tx, int64_t user, const char *type,
+                                       const struct account_data **ret, size_t *ret_n)
+{
+    struct account_data one = {0};
+    return db_list(
+        tx, &account_data_of_type_sql, P(INT(user), TEXT(type)),
+        R(INT_OUT(&one.room), TEXT_OUT(&one.type), BYTES_OUT(&one.content), INT_OUT(&one.position)),
+        LIST(one, ret, ret_n));
+}
+
+SQL(account_data_of_rooms_sql,
+    "SELECT room, type, content, position FROM account_data "
+    "WHERE \"user\" = $1 AND room = ANY($2) AND position <= $3 ORDER BY position")
+
+const struct err *account_data_of_rooms(struct tx *tx, int64_t user, const int64_t *rooms, size_t n,
+                                        int64_t until, const struct account_data **ret,
+                                        size_t *ret_n)
+{
+    struct account_data one = {0};
+    return db_list(
+        tx, &account_data_of_rooms_sql, P(INT(user), INT_ARRAY(rooms, n), INT(until)),
+        R(INT_OUT(&one.room), TEXT_OUT(&one.type), BYTES_OUT(&one.content), INT_OUT(&one.position)),
+        LIST(one, ret, ret_n));
+}

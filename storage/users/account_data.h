@@ -35,5 +35,12 @@ const struct err *account_data_check_space(struct tx *tx, int64_t user, int64_t 
 /* Changes in (since, until], of all rooms and global, ordered by position. since 0: all. */
 const struct err *account_data_since(struct tx *tx, int64_t user, int64_t since, int64_t until,
                                      const struct account_data **ret, size_t *ret_n);
+/* Those of one type, of all rooms and global. */
+const struct err *account_data_of_type(struct tx *tx, int64_t user, const char *type,
+                                       const struct account_data **ret, size_t *ret_n);
+/* Those of these rooms (0: global) up to a position. */
+const struct err *account_data_of_rooms(struct tx *tx, int64_t user, const int64_t *rooms, size_t n,
+                                        int64_t until, const struct account_data **ret,
+                                        size_t *ret_n);
 
 #endif

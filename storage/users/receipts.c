@@ -79,3 +79,16 @@ const struct err *receipts_since(struct tx *tx, int64_t room, int64_t user, int6
     return receipts_read_receipts(tx, &receipts_since_sql,
                                   P(INT(room), INT(user), INT(since), INT(until)), ret, ret_n);
 }
+
+SQL(receipts_of_events_sql,
+    "SELECT r.\"user\", u.user_id, r.type, r.thread, r.event_id, r.event, r.ts FROM receipts r "
+    "JOIN users u ON u.id = r.\"user\" WHERE r.room = $1 AND r.position <= $4 "
+    "AND (r.\"user\" = $2 OR (r.event >= $3 AND r.type = " RECEIPT_READ_SQL
+    ")) ORDER BY r.position")
+
+const struct err *receipts_of_events(struct tx *tx, int64_t room, int64_t user, int64_t from,
+                                     int64_t until, const struct receipt **ret, size_t *ret_n)
+{
+    return receipts_read_receipts(tx, &receipts_of_events_sql,
+                                  P(INT(room), INT(user), INT(from), INT(until)), ret, ret_n);
+}

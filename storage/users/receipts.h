@@ -28,5 +28,9 @@ const struct err *receipts_of_user(struct tx *tx, int64_t room, int64_t user,
 /* The receipts set in (since, until] that this user may see. since 0: all. */
 const struct err *receipts_since(struct tx *tx, int64_t room, int64_t user, int64_t since,
                                  int64_t until, const struct receipt **ret, size_t *ret_n);
+/* Those set up to `until` that this user may see: their own, and those for events at `from` and
+ * later positions. */
+const struct err *receipts_of_events(struct tx *tx, int64_t room, int64_t user, int64_t from,
+                                     int64_t until, const struct receipt **ret, size_t *ret_n);
 
 #endif

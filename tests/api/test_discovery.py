@@ -31,6 +31,7 @@ FEATURES = {
     "org.matrix.msc3952_intentional_mentions": ("GET", "/pushrules/"),
     "org.matrix.msc3981": ("GET", "/_matrix/client/v1/rooms/!a:b/relations/$c"),
     "org.matrix.msc4380.stable": ("PUT", "/user/@a:b/account_data/m.invite_permission_config"),
+    "org.matrix.simplified_msc3575": ("POST", f"{UNSTABLE}/org.matrix.simplified_msc3575/sync"),
     "uk.half-shot.msc2666.query_mutual_rooms":
         ("GET", f"{UNSTABLE}/uk.half-shot.msc2666/user/mutual_rooms"),
     "uk.half-shot.msc2666.query_mutual_rooms.stable": ("GET", "/_matrix/client/v1/mutual_rooms"),

@@ -52,6 +52,12 @@ CLIENT = {
                  for n in (1, 200)] + [C3 + "/sync?since={since}",
                                        C3 + "/sync?use_state_after=true",
                                        C3 + '/sync?filter={"event_format":"federation"}'],
+    "POST org.matrix.simplified_msc3575/sync": [
+        ("/_matrix/client/unstable/org.matrix.simplified_msc3575/sync",
+         {"lists": {"a": {"timeline_limit": n, "required_state": [["*", "*"], ["m.room.member", "$LAZY"]]}}})
+        for n in (1, 100)],
+    "POST sync": [("/_matrix/client/v4/sync", {"lists": {"a": {
+        "timeline_limit": 100, "required_state": {"include": [{}]}}}})],
     "POST search": [(C3 + "/search", {"search_categories": {"room_events": {
         "search_term": term, "keys": ["content.body", "content.topic"], "include_state": True,
         "event_context": {"include_profile": True, "before_limit": 20, "after_limit": 20}}}})

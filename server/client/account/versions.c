@@ -21,6 +21,7 @@ static const char *const unstable_features[] = {
     "org.matrix.msc3952_intentional_mentions", /* m.mentions */
     "org.matrix.msc3981",                      /* relations of relations */
     "org.matrix.msc4380.stable",               /* blocking invites */
+    "org.matrix.simplified_msc3575",           /* simplified sliding sync */
     "uk.half-shot.msc2666.query_mutual_rooms", /* rooms shared with a user */
     "uk.half-shot.msc2666.query_mutual_rooms.stable",
     "uk.tcpip.msc4133", /* further fields of profiles */

@@ -15,6 +15,8 @@ struct sync_reader {
     const struct caller *caller;
     struct session *session;   /* open; held by the job */
     const struct map *ignored; /* user ids; NULL: none */
+    /* The recipient of lazily loaded members: a device, or a connection of sliding sync. */
+    int64_t recipient;
 };
 
 /* (since, until] of the log, where every cache has seen `until`; and of the serials of typing, for
@@ -28,6 +30,11 @@ struct sync_range {
     bool is_resync;
     bool from_feed; /* the ring reaches back to since */
 };
+
+/* Opens the reader's session, subscribes the waiter to it, and sets the end of the range, whose
+ * beginning is set. Needs who's job, caller and recipient. */
+const struct err *sync_reader_open(struct sync_reader *who, struct waiter *w,
+                                   struct sync_range *range);
 
 static inline bool sync_reader_ignores(const struct sync_reader *who, const char *user_id)
 {

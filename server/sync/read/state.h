@@ -10,6 +10,10 @@ struct sync_state_wanted {
     bool at_end;               /* the state after the timeline, not before it (use_state_after) */
     const char *const *heroes; /* members wanted beside the senders, if they are loaded lazily */
     size_t heroes_n;
+    /* Which of those that the filter lets pass; also asked of members, before they are looked for.
+     * NULL: all. */
+    bool (*wants)(const void *ctx, const char *type, const char *state_key);
+    const void *wants_ctx;
 };
 
 /* Receives the events. An error ends the reading, and is returned. */

@@ -39,8 +39,11 @@ struct wanted_members {
     size_t n;
 };
 
-static void state_want(struct wanted_members *list, const char *user_id)
+static void state_want(const struct state_reading *r, struct wanted_members *list,
+                       const char *user_id)
 {
+    if (!sync_state_is_wanted(r, "m.room.member", user_id))
+        return;
     for (size_t i = 0; i < list->n; i++)
         if (strcmp(list->users[i], user_id) == 0)
             return;
@@ -55,11 +58,11 @@ static struct wanted_members state_want_members(const struct state_reading *r)
     list.users = arena_alloc_array(r->who->job->arena, line->shown_n + wanted->heroes_n + 1,
                                    sizeof *list.users);
     for (size_t i = 0; i < line->shown_n; i++)
-        state_want(&list, line->shown[i]->event->sender);
+        state_want(r, &list, line->shown[i]->event->sender);
     for (size_t i = 0; i < wanted->heroes_n; i++)
-        state_want(&list, wanted->heroes[i]);
+        state_want(r, &list, wanted->heroes[i]);
     if (r->room->is_full)
-        state_want(&list, r->who->caller->user_id);
+        state_want(r, &list, r->who->caller->user_id);
     return list;
 }
 
@@ -87,7 +90,7 @@ static const struct err *state_add_member(struct state_reading *r, int64_t at, c
     if (!e)
         return NULL;
     TRY(intern_find(r->who->job->storage->intern, INTERN_USER, user_id, &user));
-    bool is_new = session_member_is_new(r->who->session, r->who->caller->device, r->range->since,
+    bool is_new = session_member_is_new(r->who->session, r->who->recipient, r->range->since,
                                         r->room->room->id, user, position > at ? at : position);
     if (!is_new && !r->wanted->filter->include_redundant_members && !r->room->is_full)
         return NULL;
@@ -111,7 +114,7 @@ static const struct err *state_note_visible_members(struct state_reading *r)
         if (!e->is_state || strcmp(e->event->type, "m.room.member") != 0)
             continue;
         TRY(intern_find(r->who->job->storage->intern, INTERN_USER, e->event->state_key, &user));
-        session_member_is_new(r->who->session, r->who->caller->device, r->range->since,
+        session_member_is_new(r->who->session, r->who->recipient, r->range->since,
                               r->room->room->id, user, e->position);
     }
     return NULL;

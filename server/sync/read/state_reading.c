@@ -36,7 +36,8 @@ const struct err *sync_state_add(struct state_reading *r, const struct stored_ev
     if (r->entry && e->position == r->entry)
         TRY(state_before_get(r->who->job, r->room->room, r->entry, TYPE_MEMBER, e->event->state_key,
                              &e));
-    if (!e || state_is_added(r, e->event) || !state_matches_filter(r, e->event))
+    if (!e || !sync_state_is_wanted(r, e->event->type, e->event->state_key) ||
+        state_is_added(r, e->event) || !state_matches_filter(r, e->event))
         return NULL;
     return r->sink->add(r->sink->ctx, e);
 }

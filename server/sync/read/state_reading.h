@@ -21,8 +21,14 @@ struct state_reading {
                       the event before it; else 0 */
 };
 
-/* Passes the event on, unless the filter excludes it, or its key has been added. */
+/* Passes the event on, unless the filter or `wants` excludes it, or its key has been added. */
 const struct err *sync_state_add(struct state_reading *r, const struct stored_event *e);
+
+static inline bool sync_state_is_wanted(const struct state_reading *r, const char *type,
+                                        const char *state_key)
+{
+    return !r->wanted->wants || r->wanted->wants(r->wanted->wants_ctx, type, state_key);
+}
 
 bool sync_state_has_key_of(const struct stored_event *e, const struct event *other);
 
