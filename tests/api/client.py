@@ -32,8 +32,8 @@ class Client:
         self.http.close()
 
     def stay(self, node=0):
-        """From now on at one node, of several: for what only that node remembers (which members lazy loading has sent, what
-        other servers answered), or the others learn within a second (the presence that requests imply)."""
+        """From now on at one node, of several: for what only that node remembers (which members lazy loading has
+        sent, what other servers answered), or the others learn within a second (the presence that requests imply)."""
         self.close()
         self.http = httpx.Client(base_url=self.server.nodes[node].url, timeout=90, verify=plain.TLS)
         return self
