@@ -47,7 +47,10 @@ async function cable(url, options) {
 
 function noteSync(text) {
     lastSync = text;
-    for (const [id, joined] of Object.entries(JSON.parse(text).rooms?.join ?? {}))
+    const { rooms } = JSON.parse(text);
+    for (const [id, { notification_count }] of Object.entries((sliding && rooms) ?? {}))
+        if (notification_count !== undefined) counted[id] = { notification_count };
+    for (const [id, joined] of Object.entries(rooms?.join ?? {}))
         if (joined.unread_notifications)
             counted[id] = {
                 ...joined.unread_notifications,

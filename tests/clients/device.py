@@ -161,8 +161,9 @@ class RustDevice(Device):
     def requests(self):
         """Requests that the server did not know or failed at, from the log of the SDK."""
         text = pathlib.Path(self.log.name).read_text(errors="replace")
-        failed = re.findall(r'uri="?http://[^/]+(/[^" ]+)"?.*method=(\w+).*status=(\d+).*Error while (.*)', text)
-        return {f"{method} {path} {status}" for path, method, status, why in failed
+        failed = re.findall(
+            r'method=(\w+) uri="http://[^/]+(/[^"]*)".* status=(\d+) .*Error while (.*)', text)
+        return {f"{method} {path} {status}" for method, path, status, why in failed
                 if int(status) >= 500 or "Unrecognized" in why}
 
     def last_sync(self, seconds=STEP_SECONDS):

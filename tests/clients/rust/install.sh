@@ -25,7 +25,7 @@ cargo $toolchain fetch --locked >"$log" 2>&1 || {
     grep -q -e --locked "$log" && exit 1 # Cargo.lock is not of this Cargo.toml
     exit 3
 }
-timeout "${BUILD_SECONDS:-1500}" nice cargo $toolchain build --locked --offline --target-dir "$target" >"$log" 2>&1 || {
+timeout "${BUILD_SECONDS:-1500}" cargo $toolchain build --locked --offline --target-dir "$target" >"$log" 2>&1 || {
     tail -n 40 "$log" >&2
     exit 1
 }
