@@ -8,6 +8,8 @@
 #include "storage/rooms/outlines.h"
 #include "users/unread.h"
 
+enum { OWN_RECEIPTS_MAX = 100 };
+
 /* What is written of a room. */
 struct room_writing {
     struct sliding_sync *s;
@@ -304,12 +306,34 @@ static void writing_add_common(const struct room_writing *w)
 
 /* ---- kinds of rooms ---- */
 
+/* Whether the user's own receipts may have changed the counts, without any event. */
+static bool writing_was_read(const struct room_writing *w)
+{
+    struct feed *feed = w->s->who.job->storage->feed;
+    int64_t user = w->s->who.caller->user;
+    const struct change *changes;
+    size_t n;
+    bool more, read = false;
+    if (w->s->request->is_accepted || w->room.section != SYNC_JOIN || !w->r->is_changed)
+        return false;
+    if (!w->range.from_feed)
+        return true;
+    if (feed_user_position(feed, user) <= w->range.since)
+        return false;
+    feed_read_user(feed, w->s->who.job->arena, user, w->range.since, w->range.until,
+                   1u << CHANGE_RECEIPT, OWN_RECEIPTS_MAX, &changes, &n, &more);
+    for (size_t i = 0; i < n && !read; i++)
+        read = changes[i].room == w->r->at.room;
+    return read || more;
+}
+
 static const struct err *writing_add_full(struct room_writing *w, bool *ret_any)
 {
     TRY(writing_read_timeline(w));
     TRY(writing_add_required_state(w));
     *ret_any = w->is_initial || w->line.shown_n || w->line.limited || w->state_any ||
-               w->has_name_event || w->has_avatar_event || w->is_dm != w->r->sent->is_dm;
+               w->has_name_event || w->has_avatar_event || w->is_dm != w->r->sent->is_dm ||
+               writing_was_read(w);
     if (!*ret_any)
         return NULL;
     TRY(writing_add_timeline(w));

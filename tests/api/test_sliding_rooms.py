@@ -131,3 +131,18 @@ def test_direct_messages(alice, bob):
     alice.put(f"/user/{alice.user_id}/account_data/m.direct", {})
     assert s.sync(ALL)["rooms"][room]["is_dm"] is False
     assert s.sync(ALL)["rooms"] == {}
+
+
+def test_counts_after_a_receipt(alice, bob):
+    """From another device of the user, without an event."""
+    room = alice.create_room(preset="public_chat")
+    bob.join(room)
+    event = alice.send(room, "x")
+    s = Sliding(bob)
+    assert s.sync(ALL)["rooms"][room]["notification_count"] == 1
+    alice.read(room, event)  # another user's changes no count
+    assert s.sync(ALL)["rooms"] == {}
+    bob.another_device().read(room, event)
+    got = s.sync(ALL, timeout=20000)["rooms"][room]
+    assert got["notification_count"] == 0 and got["timeline"] == [] and not got["limited"]
+    assert s.sync(ALL)["rooms"] == {}
