@@ -76,25 +76,21 @@ static const struct err *pusher_json(struct request *rq, const char **ret)
     return NULL;
 }
 
-/* The change tells the node that sends to the user to look again. */
-static const struct err *pushers_changed(struct job *job, struct write *w, int64_t user)
-{
-    const char *user_id;
-    TRY(intern_name(job->storage->intern, INTERN_USER, user, &user_id));
-    users_write_changed(w, user, user_id);
-    return NULL;
-}
-
+/* The changes tell the nodes that send to these users to look again. */
 static const struct err *pushers_fill(struct job *job, struct write *w, const struct pusher *p,
-                                      bool alone)
+                                      const char *user_id, bool alone)
 {
     const int64_t *others;
+    const char **names;
     size_t n = 0;
-    if (p->json.p && alone)
+    if (p->json.p && alone) {
         TRY(pushers_find_others(job_tx(job), p, &others, &n));
+        names = arena_alloc_array(job->arena, n + 1, sizeof *names);
+        TRY(intern_names(job->storage->intern, INTERN_USER, others, n, names));
+    }
     for (size_t i = 0; i < n; i++)
-        TRY(pushers_changed(job, w, others[i]));
-    TRY(pushers_changed(job, w, p->user));
+        users_write_changed(w, others[i], names[i]);
+    users_write_changed(w, p->user, user_id);
     if (p->json.p)
         pushers_write(w, p, alone, (int)write_changes_n(w));
     else
@@ -102,10 +98,11 @@ static const struct err *pushers_fill(struct job *job, struct write *w, const st
     return NULL;
 }
 
-static const struct err *pushers_store(struct job *job, const struct pusher *p, bool alone)
+static const struct err *pushers_store(struct job *job, const struct pusher *p, const char *user_id,
+                                       bool alone)
 {
     struct write *w = write_begin(job);
-    const struct err *e = pushers_fill(job, w, p, alone);
+    const struct err *e = pushers_fill(job, w, p, user_id, alone);
     if (!e)
         return write_commit(job, w, NULL);
     write_abandon(w);
@@ -132,7 +129,7 @@ static const struct err *post_pusher(struct request *rq, struct reply *rp)
         p.json = str_of(json);
         TRY(pushers_check_space(job_tx(job_of(rq)), &p));
     }
-    TRY(pushers_store(job_of(rq), &p, !append));
+    TRY(pushers_store(job_of(rq), &p, c->user_id, !append));
     return reply_empty(rp);
 }
 
