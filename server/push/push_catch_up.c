@@ -56,33 +56,44 @@ static const struct err *push_catch_up_one(struct pushes *p, struct job *job, st
 static bool push_catch_up_is_full(struct pushes *p, const struct live_pusher *x)
 {
     LOCKED(&p->lock);
-    return x->n == PUSH_QUEUE_MAX;
+    return x->n == PUSH_QUEUE_MAX || x->behind;
 }
 
-/* Fills the empty queue. Once nothing is left it is not behind any more, unless more came
- * meanwhile. */
-const struct err *push_catch_up(struct pushes *p, struct job *job, struct live_pusher *x)
+static const struct err *push_catch_up_fill(struct pushes *p, struct job *job,
+                                            struct live_pusher *x, int64_t until,
+                                            int64_t *ret_reached, bool *ret_more)
 {
     struct push_missed missed = {0};
-    int64_t after, until, reached;
+    TRY(push_catch_up_find(job, x, x->catching_up, until, &missed));
+    size_t left = missed.n;
+    *ret_reached = x->catching_up;
+    for (; left && !push_catch_up_is_full(p, x); left--) {
+        *ret_reached = missed.positions[left - 1];
+        TRY(push_catch_up_one(p, job, x, *ret_reached));
+    }
+    *ret_more = left > 0;
+    return NULL;
+}
+
+/* Fills the empty queue. What comes meanwhile is added behind it, as if the pusher were not behind;
+ * if not all finds space, that is looked up later, too. */
+const struct err *push_catch_up(struct pushes *p, struct job *job, struct live_pusher *x)
+{
+    int64_t until, reached = 0;
+    bool more = false;
     {
         LOCKED(&p->lock);
-        after = x->behind;
+        x->catching_up = x->behind;
+        x->behind = 0;
         until = push_clear_position_locked(p);
     }
-    TRY(push_catch_up_find(job, x, after, until, &missed));
-    size_t left = missed.n;
-    for (reached = after; left && !push_catch_up_is_full(p, x); left--) {
-        reached = missed.positions[left - 1];
-        TRY(push_catch_up_one(p, job, x, reached));
-    }
+    const struct err *e = push_catch_up_fill(p, job, x, until, &reached, &more);
     LOCKED(&p->lock);
-    if (left)
-        x->behind = reached;
-    else if (push_clear_position_locked(p) == until)
-        x->behind = 0;
-    else
-        x->behind = until;
+    if (e)
+        push_queue_cut_locked(p, x, x->catching_up);
+    else if (more)
+        push_queue_cut_locked(p, x, reached);
+    x->catching_up = 0;
     push_note_dirty_locked(p, x);
-    return NULL;
+    return e;
 }

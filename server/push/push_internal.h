@@ -84,9 +84,10 @@ struct live_pusher {
     bool is_listed;           /* in p->dirty */
     struct push_item queue[PUSH_QUEUE_MAX];
     size_t first, n;
-    int64_t behind;         /* what came after this position is not in the queue; 0: all is */
-    int64_t sent;           /* the newest position that was sent */
-    int64_t badge;          /* as sent last; -1: unknown */
+    int64_t behind;      /* what came after this position is not in the queue; 0: all is */
+    int64_t catching_up; /* what `behind` was, while the queue is filled from SQL; 0: it is not */
+    int64_t sent;        /* the newest position that was sent */
+    int64_t badge;       /* as sent last; -1: unknown */
     int64_t badge_due_mono; /* 0: no */
     int64_t retry_at, retry_interval;
     int refusals; /* of the front */
@@ -178,8 +179,11 @@ void push_schedule(struct pushes *p, enum push_work work, int64_t due_mono);
 
 struct push_notice *push_notice_create(const struct push_seen *s); /* with one reference */
 void push_notice_unref_locked(struct pushes *p, struct push_notice *n);
+/* In the order of the log, each once. What does not fit leaves the pusher behind. */
 void push_queue_add_locked(struct pushes *p, struct live_pusher *x, struct push_notice *n,
                            const char *tweaks, bool is_loud);
+/* Keeps what is up to that position, after which the pusher is behind. */
+void push_queue_cut_locked(struct pushes *p, struct live_pusher *x, int64_t position);
 /* The first that is to be sent; drops those before it that are not. NULL: none. */
 struct push_item *push_queue_front_locked(struct pushes *p, struct live_pusher *x);
 void push_queue_pop_locked(struct pushes *p, struct live_pusher *x);

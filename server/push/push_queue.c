@@ -56,17 +56,41 @@ static struct push_item *push_queue_at(struct live_pusher *x, size_t i)
     return &x->queue[(x->first + i) % PUSH_QUEUE_MAX];
 }
 
-/* In the order of the log. What does not fit leaves the pusher behind. */
+void push_queue_cut_locked(struct pushes *p, struct live_pusher *x, int64_t position)
+{
+    while (x->n && push_queue_at(x, x->n - 1)->notice->position > position) {
+        struct push_item *last = push_queue_at(x, --x->n);
+        free(last->tweaks);
+        push_notice_unref_locked(p, last->notice);
+        *last = (struct push_item){0};
+    }
+    x->behind = position;
+    push_note_dirty_locked(p, x);
+}
+
+static bool push_queue_is_full_locked(const struct pushes *p, const struct live_pusher *x)
+{
+    return x->n == PUSH_QUEUE_MAX || (x->n && p->notices_bytes > PUSH_BYTES_MAX);
+}
+
 void push_queue_add_locked(struct pushes *p, struct live_pusher *x, struct push_notice *n,
                            const char *tweaks, bool is_loud)
 {
+    size_t at = x->n;
+    while (at && push_queue_at(x, at - 1)->notice->position > n->position)
+        at--;
     push_note_dirty_locked(p, x);
-    if (x->n == PUSH_QUEUE_MAX || (x->n && p->notices_bytes > PUSH_BYTES_MAX)) {
-        x->behind = x->n ? push_queue_at(x, x->n - 1)->notice->position : n->position - 1;
+    if (at && push_queue_at(x, at - 1)->notice->position == n->position)
+        return;
+    if (push_queue_is_full_locked(p, x)) {
+        push_queue_cut_locked(p, x,
+                              at ? push_queue_at(x, at - 1)->notice->position : n->position - 1);
         return;
     }
+    for (size_t i = x->n++; i > at; i--)
+        *push_queue_at(x, i) = *push_queue_at(x, i - 1);
     push_notice_ref_locked(p, n);
-    *push_queue_at(x, x->n++) = (struct push_item){
+    *push_queue_at(x, at) = (struct push_item){
         .notice = n, .tweaks = tweaks ? mem_strdup(tweaks) : NULL, .is_loud = is_loud};
 }
 
@@ -115,7 +139,9 @@ void push_queue_read_locked(struct live_pusher *x, int64_t room, int64_t thread,
 
 int64_t push_queue_cursor_locked(const struct live_pusher *x, bool *ret_behind)
 {
-    *ret_behind = x->n || x->behind;
+    *ret_behind = x->n || x->behind || x->catching_up;
+    if (x->catching_up)
+        return x->catching_up;
     if (x->n)
         return x->queue[x->first].notice->position - 1;
     return x->behind ? x->behind : x->sent;

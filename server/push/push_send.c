@@ -18,6 +18,7 @@ struct push_turn {
     struct push_message message;
     const struct push_notice *notice;
     int64_t began_mono;
+    bool is_behind;
 };
 
 static void push_turn_begin(struct pushes *p, struct live_pusher *x, struct push_turn *ret)
@@ -25,6 +26,7 @@ static void push_turn_begin(struct pushes *p, struct live_pusher *x, struct push
     LOCKED(&p->lock);
     const struct push_item *i = push_queue_front_locked(p, x);
     *ret = (struct push_turn){.message = {.pusher = x, .unread = -1}, .began_mono = mono_ms()};
+    ret->is_behind = x->behind;
     if (!i)
         return;
     ret->notice = ret->message.notice = i->notice;
@@ -208,7 +210,7 @@ void push_send(struct pushes *p, struct job *job, struct live_pusher *x)
     struct push_turn t;
     const struct err *e = NULL;
     push_turn_begin(p, x, &t);
-    if (!t.notice && x->behind) {
+    if (!t.notice && t.is_behind) {
         e = push_catch_up(p, job, x);
         push_turn_begin(p, x, &t);
     }

@@ -120,12 +120,13 @@ static void push_pusher_inherit_locked(struct pushes *p, struct live_pusher *x,
     x->sent = old->sent;
     x->badge = old->badge;
     x->badge_due_mono = old->badge_due_mono;
-    x->behind = 0;
-    for (size_t i = old->is_busy ? 1 : 0; i < old->n; i++) {
+    x->behind = old->catching_up;
+    for (size_t i = old->is_busy ? 1 : 0; i < old->n && !old->catching_up; i++) {
         struct push_item *one = &old->queue[(old->first + i) % PUSH_QUEUE_MAX];
         push_queue_add_locked(p, x, one->notice, one->tweaks, one->is_loud);
     }
-    x->behind = old->behind;
+    if (!old->catching_up)
+        x->behind = old->behind;
 }
 
 /* ---- users ---- */

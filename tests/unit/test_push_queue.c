@@ -65,6 +65,35 @@ static void what_does_not_fit_is_behind(void **state)
     check_cursor("the rest is in the database", &x, PUSH_QUEUE_MAX * 10, true);
 }
 
+static void what_was_looked_up_comes_first(void **state)
+{
+    struct live_pusher x = {.catching_up = 5};
+    add(&x, 100, 1, 0);
+    add(&x, 10, 1, 0);
+    add(&x, 20, 1, 0);
+    add(&x, 20, 1, 0);
+    assert_int_equal(x.n, 3);
+    check_front("the oldest", &x, 10);
+    check_cursor("until all was looked up", &x, 5, true);
+    x.catching_up = 0;
+    check_cursor("before the oldest", &x, 9, true);
+    push_queue_cut_locked(&pushes, &x, 20);
+    assert_int_equal(x.n, 2);
+    assert_int_equal(x.behind, 20);
+    push_queue_clear_locked(&pushes, &x);
+    assert_int_equal(pushes.notices.n, 0);
+}
+
+static void what_comes_between_takes_no_space_of_what_is_older(void **state)
+{
+    struct live_pusher x = {0};
+    for (int i = 1; i <= PUSH_QUEUE_MAX; i++)
+        add(&x, 100 + i, 1, 0);
+    add(&x, 50, 1, 0);
+    check_cursor("all is looked up again", &x, 49, true);
+    assert_int_equal(x.n, 0);
+}
+
 static void a_receipt_drops_what_it_covers(void **state)
 {
     struct live_pusher x = {0};
@@ -140,6 +169,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_cursor_is_before_what_waits),
         cmocka_unit_test(what_does_not_fit_is_behind),
+        cmocka_unit_test(what_was_looked_up_comes_first),
+        cmocka_unit_test(what_comes_between_takes_no_space_of_what_is_older),
         cmocka_unit_test(a_receipt_drops_what_it_covers),
         cmocka_unit_test(what_was_redacted_is_dropped),
         cmocka_unit_test(what_makes_a_sound_or_may_do_so_has_priority),
