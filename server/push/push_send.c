@@ -132,6 +132,8 @@ static void push_turn_failed(struct pushes *p, struct live_pusher *x, const stru
         return;
     p->failed++;
     if (!is_refusal) {
+        if (!t->notice)
+            x->badge_due_mono = mono_ms();
         push_gateway_failed_locked(p, x->gateway, at_least_ms);
         return;
     }

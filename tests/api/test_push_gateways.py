@@ -198,3 +198,31 @@ def test_a_restart(register, pushing, is_killed):
     server.start()
     eventually(lambda: server.advance(1) or len(gateway.events(key)) >= 23, 60)
     assert gateway.events(key) == sent + waiting
+
+
+def test_killed_in_the_middle(register, pushing):
+    """Nothing is lost; what was sent in the second before may come once more."""
+    server, (gateway,) = pushing()
+    alice, bob, room = room_of(register, server, "alice", "bob")
+    key = pusher(bob, app="app.0")
+    events = [alice.send(room, text(str(i))) for i in range(20)]
+    server.kill()
+    server.start()
+    eventually(lambda: server.advance(1) or set(events) <= set(gateway.events(key)), 60)
+    got = gateway.events(key)
+    assert list(dict.fromkeys(got)) == events
+    assert max(got.count(e) for e in events) <= 2
+
+
+def test_counts_that_could_not_be_sent(register, pushing):
+    server, (gateway,) = pushing()
+    alice, bob, room = room_of(register, server, "alice", "bob")
+    key = pusher(bob, app="app.0")
+    event = alice.send(room, text("one"))
+    gateway.wait(key)
+    gateway.answer = lambda n: (500, {}, b"{}")
+    bob.read(room, event)
+    eventually(lambda: any(n["status"] == 500 for n in gateway.got))
+    gateway.answer = None
+    counts = eventually(lambda: server.advance(1) or gateway.of(key, counts=True), 60)
+    assert [n["counts"] for n in counts] == [{"unread": 0}]
