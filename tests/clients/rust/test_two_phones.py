@@ -139,7 +139,7 @@ def test_matrix_js_sdk_and_the_phones_read_each_other(story):
     story.carol.sees(story.room, lambda v: "hello, Carol" in bodies(v), "Bob's")
 
 
-@pytest.mark.seconds(240)
+@pytest.mark.seconds(420)
 def test_bob_catches_up_with_500_messages_sent_while_he_was_offline(story):
     story.carol.send(story.room, "mind the gap")
     story.bob.sees(story.room, lambda v: "mind the gap" in bodies(v), "the last message before")
@@ -151,22 +151,22 @@ def test_bob_catches_up_with_500_messages_sent_while_he_was_offline(story):
     story.bob.waits_until("syncState", lambda s: s == "Running", "that it is online", seconds=60)
     view = story.bob.sees(story.room, lambda v: sent[-1] in bodies(v), "the last of the messages")
     assert view["counted"]["notification_count"] >= len(sent)
-    story.bob.scroll_back(story.room, story.first, seconds=60)
+    story.bob.scroll_back(story.room, story.first, seconds=180)
     view = story.bob.sees(story.room, lambda v: not any("failure" in e for e in v["timeline"]), "all decrypted")
     seen = bodies(view)
     assert seen[seen.index("mind the gap") + 1:] == sent
 
 
-@pytest.mark.seconds(120)
+@pytest.mark.seconds(420)
 def test_a_second_phone_recovers_and_reads_to_the_beginning(story):
     story.tablet = story.rust("tablet").sign_in("login", "bob", "bob's password")
     story.tablet.waits_until("rooms", lambda r: ids(r) == [story.room], "the room")
     story.tablet.recover(story.bob.recovery_key)
     story.tablet.waits_until("identity", is_verified, "the identity")
-    story.tablet.scroll_back(story.room, None, seconds=60)
+    story.tablet.scroll_back(story.room, None, seconds=180)
     view = story.tablet.sees(story.room, lambda v: v.get("start")
                              and not any("failure" in e for e in v["timeline"]), "all decrypted")
-    story.bob.scroll_back(story.room, None, seconds=60)
+    story.bob.scroll_back(story.room, None, seconds=180)
     expected = story.bob.view(story.room)
     assert expected["timeline"][0]["type"] == "m.room.create"
     assert [e["id"] for e in view["timeline"]] == [e["id"] for e in expected["timeline"]]
