@@ -46,4 +46,9 @@ for name in $here; do
     "$bench" --address 127.0.0.1:$port --gateway $gateway --pid "$server" --postmaster "$(head -1 "$dir"/data/postgres/data/postmaster.pid)" --database "$(cut -d" " -f2- "$dir/data/concorde.lock")" \
         --seconds "${SECONDS_EACH:-10}" ${SCALE:+--scale "$SCALE"} "$name" || { tail -${LOG_LINES:-20} "$dir/log"; exit 1; }
 done
+for name in $here; do # beside Synapse, with a part of the load
+    case $name in
+    morning) bench/beside.sh "$binary" "$bench" $((${SCALE:-5000} / 25)) "$name" ;;
+    esac
+done
 [ -z "${METRICS:-}" ] || curl -s "http://127.0.0.1:$port/metrics"

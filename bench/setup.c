@@ -133,3 +133,39 @@ void setup_pushers(struct engine *e, size_t first, size_t n)
     struct crowd c = {.engine = e, .first = first, .n = n, .start = setup_start_pusher};
     run_crowd(&c);
 }
+
+static void on_whoami(struct client *client, int status, struct str body)
+{
+    struct crowd *c = client->ctx;
+    char user[ID_SIZE], device[64];
+    buf_auto struct buf keys = {0};
+    need_ok(status, body);
+    take_string(body, "user_id", user, sizeof user);
+    take_string(body, "device_id", device, sizeof device);
+    buf_printf(&keys,
+               "{\"device_keys\":{\"user_id\":\"%s\",\"device_id\":\"%s\",\"algorithms\":["
+               "\"m.olm.v1.curve25519-aes-sha2\",\"m.megolm.v1.aes-sha2\"],\"keys\":{"
+               "\"curve25519:%s\":\"%043d\",\"ed25519:%s\":\"%043d\"},\"signatures\":{\"%s\":{"
+               "\"ed25519:%s\":\"%086d\"}}},\"one_time_keys\":{",
+               user, device, device, client->index, device, client->index, user, device, 1);
+    for (int i = 0; i < 10; i++)
+        buf_printf(&keys,
+                   "%s\"signed_curve25519:%d\":{\"key\":\"%043d\",\"signatures\":{\"%s\":{"
+                   "\"ed25519:%s\":\"%086d\"}}}",
+                   i ? "," : "", i, i, user, device, i);
+    BUF_LIT(&keys, "}}");
+    buf_add_char(&keys, '\0');
+    client_send(c->engine, client, "POST", "/_matrix/client/v3/keys/upload", keys.p, setup_on_done);
+}
+
+static void start_keys(struct crowd *c, struct client *client)
+{
+    client->ctx = c;
+    client_send(c->engine, client, "GET", "/_matrix/client/v3/account/whoami", NULL, on_whoami);
+}
+
+void setup_keys(struct engine *e, size_t first, size_t n)
+{
+    struct crowd c = {.engine = e, .first = first, .n = n, .start = start_keys};
+    run_crowd(&c);
+}

@@ -9,6 +9,9 @@ enum { ID_SIZE = 256 };
 /* n new connections, each signed in as a new user. Returns the index of the first. */
 size_t setup_users(struct engine *e, const char *prefix, size_t n);
 
+/* Each of these clients uploads the keys of its device, and ten one-time keys. */
+void setup_keys(struct engine *e, size_t first, size_t n);
+
 /* A public room made by this client. */
 void setup_room(struct engine *e, struct client *owner, const char *name, char ret[ID_SIZE]);
 
