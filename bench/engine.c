@@ -100,6 +100,12 @@ static void engine_reconnect(struct engine *e, struct client *c)
     connect_client(e, c);
 }
 
+void client_drop(struct engine *e, struct client *c)
+{
+    c->waiting = false;
+    engine_reconnect(e, c);
+}
+
 static void send_out(struct engine *e, struct client *c)
 {
     for (size_t done = 0; done < c->out.n;) {

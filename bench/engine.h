@@ -39,6 +39,10 @@ struct client *engine_client(struct engine *e, size_t i);
 void client_send(struct engine *e, struct client *c, const char *method, const char *path,
                  const char *body, client_reply *on_reply);
 
+/* Ends the connection, whatever is outstanding, as a phone does that loses its network; the next
+ * request is on a new one. */
+void client_drop(struct engine *e, struct client *c);
+
 /* Runs the loop until done() is true, or for max_ms (0: no limit). */
 void engine_run(struct engine *e, bool (*done)(void *ctx), void *ctx, int64_t max_ms);
 

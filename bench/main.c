@@ -14,7 +14,7 @@ static const struct {
     {"limits", bench_limits}, {"send", bench_send},       {"fanout", bench_fanout},
     {"parked", bench_parked}, {"initial", bench_initial}, {"bigroom", bench_bigroom},
     {"joins", bench_joins},   {"create", bench_create},   {"nodes", bench_nodes},
-    {"push", bench_push},     {"morning", bench_morning},
+    {"push", bench_push},     {"morning", bench_morning}, {"reconnect", bench_reconnect},
 };
 
 static _Noreturn void usage(void)

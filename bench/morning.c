@@ -1,4 +1,4 @@
-/* Benchmark 9: a morning. Accounts come online one after the other, half with /sync and half with
+/* Benchmark 10: a morning. Accounts come online one after the other, half with /sync and half with
  * sliding sync as phones do, read, and write to their teams and departments. Behind a reverse
  * proxy: what is not a sync goes through few connections that all accounts share. */
 #include "bench/bench.h"
