@@ -2,6 +2,7 @@
  * sliding sync as phones do, read, and write to their teams and departments. Behind a reverse
  * proxy: what is not a sync goes through few connections that all accounts share. */
 #include "bench/bench.h"
+#include "bench/gateway.h"
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -11,6 +12,7 @@
 
 enum {
     ACCOUNTS = 5000,
+    AWAY_EACH = 5, /* so many accounts that come, one that stays away, with a pusher */
     TEAM = 20,
     DEPARTMENT = 200,
     PROXIED = 256,          /* connections for all that is not a sync */
@@ -222,16 +224,29 @@ static struct place *morning_places(struct engine *e, const struct morning *m, s
     return places;
 }
 
-static void morning_setup(struct morning *m)
+/* Each team has some who stay away. */
+static void morning_setup_away(struct morning *m)
+{
+    enum { AWAY = TEAM / AWAY_EACH };
+    size_t teams = (m->n + TEAM - 1) / TEAM;
+    size_t first = setup_users(m->engine, "away", teams * AWAY);
+    for (size_t i = 0; i < teams; i++)
+        setup_joins(m->engine, first + i * AWAY, AWAY, m->teams[i].room);
+    setup_pushers(m->engine, first, teams * AWAY);
+}
+
+static void morning_setup(struct morning *m, bool has_gateway)
 {
     struct engine *e = m->engine;
     size_t first = setup_users(e, "official", m->n);
     setup_keys(e, first, m->n);
-    m->accounts = mem_zalloc((m->n) * sizeof *m->accounts);
+    m->accounts = mem_zalloc(m->n * sizeof *m->accounts);
     for (size_t i = 0; i < m->n; i++)
         m->accounts[i] = (struct account){.client = engine_client(e, first + i), .is_phone = i % 2};
     m->teams = morning_places(e, m, TEAM, "team");
     m->departments = morning_places(e, m, DEPARTMENT, "department");
+    if (has_gateway)
+        morning_setup_away(m);
     for (size_t i = 0; i < PROXIED; i++) {
         struct proxied *p = mem_zalloc(sizeof *p);
         *p = (struct proxied){.client = engine_connect(e), .next = m->idle, .morning = m};
@@ -266,7 +281,9 @@ void bench_morning(const struct bench *b)
 {
     struct morning m = {.engine = engine_create(b->address), .n = b->scale ? b->scale : ACCOUNTS};
     long empty = resident_kib(b->server);
-    morning_setup(&m);
+    if (b->gateway)
+        gateway_start(b->gateway);
+    morning_setup(&m, b->gateway);
     long signed_in = resident_kib(b->server);
     struct cpu before = cpu_read(b->server);
     m.from_us = mono_us();
@@ -277,10 +294,10 @@ void bench_morning(const struct bench *b)
     morning_print("receipts", &m.receipts);
     morning_print("first /sync", &m.first_sync);
     morning_print("first sliding sync", &m.first_sliding);
-    printf(
-        "| morning, %zu accounts | %zu replies to syncs | %zu refused | CPU of 90 s: server %.1f "
-        "s | postgres %.1f s | KiB an account: signed in %.1f, online %.1f |\n",
-        m.n, m.replies, m.refused, cpu.server, cpu.postgres, (double)(signed_in - empty) / n,
-        (double)(resident_kib(b->server) - empty) / n);
+    printf("| morning, %zu accounts | %zu replies to syncs | %zu refused | %lld pushes | CPU of 90 "
+           "s: server %.1f "
+           "s | postgres %.1f s | KiB an account: signed in %.1f, online %.1f |\n",
+           m.n, m.replies, m.refused, gateway_received(), cpu.server, cpu.postgres,
+           (double)(signed_in - empty) / n, (double)(resident_kib(b->server) - empty) / n);
     morning_finish(&m);
 }

@@ -1,11 +1,12 @@
 #include "bench/setup.h"
 
 #include "base/clock.h"
+#include "matrix/sign.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { AT_ONCE = 32 };
+enum { AT_ONCE = 32, ONE_TIME_KEYS = 10 };
 
 void path_escape(const char *id, char *ret, size_t size)
 {
@@ -134,25 +135,55 @@ void setup_pushers(struct engine *e, size_t first, size_t n)
     run_crowd(&c);
 }
 
+static void setup_add_public(struct buf *out, const struct signing_key *k)
+{
+    buf_add_base64(out, BASE64_STANDARD, k->public_, sizeof k->public_);
+}
+
+/* Signs it by the device, and adds it with its signature. canonical: without it. */
+static void setup_add_signed(struct buf *out, const struct signing_key *k, struct str canonical,
+                             const char *user, const char *device)
+{
+    char signature[SIGNATURE_BASE64 + 1];
+    sign_bytes(k, canonical, signature);
+    buf_add(out, canonical.p, canonical.n - 1);
+    buf_printf(out, ",\"signatures\":{\"%s\":{\"ed25519:%s\":\"%s\"}}}", user, device, signature);
+}
+
+static void setup_add_device_keys(struct buf *out, const struct signing_key *k, const char *user,
+                                  const char *device)
+{
+    buf_auto struct buf one = {0}, key = {0};
+    setup_add_public(&key, k);
+    buf_printf(&one,
+               "{\"algorithms\":[\"m.olm.v1.curve25519-aes-sha2\",\"m.megolm.v1.aes-sha2\"],"
+               "\"device_id\":\"%s\",\"keys\":{\"curve25519:%s\":\"%s\",\"ed25519:%s\":\"%s\"},"
+               "\"user_id\":\"%s\"}",
+               device, device, key.p, device, key.p, user);
+    setup_add_signed(out, k, buf_str(&one), user, device);
+}
+
 static void on_whoami(struct client *client, int status, struct str body)
 {
     struct crowd *c = client->ctx;
+    struct signing_key k;
     char user[ID_SIZE], device[64];
-    buf_auto struct buf keys = {0};
+    buf_auto struct buf keys = {0}, one = {0};
     need_ok(status, body);
     take_string(body, "user_id", user, sizeof user);
     take_string(body, "device_id", device, sizeof device);
-    buf_printf(&keys,
-               "{\"device_keys\":{\"user_id\":\"%s\",\"device_id\":\"%s\",\"algorithms\":["
-               "\"m.olm.v1.curve25519-aes-sha2\",\"m.megolm.v1.aes-sha2\"],\"keys\":{"
-               "\"curve25519:%s\":\"%043d\",\"ed25519:%s\":\"%043d\"},\"signatures\":{\"%s\":{"
-               "\"ed25519:%s\":\"%086d\"}}},\"one_time_keys\":{",
-               user, device, device, client->index, device, client->index, user, device, 1);
-    for (int i = 0; i < 10; i++)
-        buf_printf(&keys,
-                   "%s\"signed_curve25519:%d\":{\"key\":\"%043d\",\"signatures\":{\"%s\":{"
-                   "\"ed25519:%s\":\"%086d\"}}}",
-                   i ? "," : "", i, i, user, device, i);
+    signing_key_make(&k);
+    BUF_LIT(&keys, "{\"device_keys\":");
+    setup_add_device_keys(&keys, &k, user, device);
+    BUF_LIT(&keys, ",\"one_time_keys\":{");
+    for (int i = 0; i < ONE_TIME_KEYS; i++) {
+        buf_clear(&one);
+        BUF_LIT(&one, "{\"key\":\"");
+        setup_add_public(&one, &k);
+        BUF_LIT(&one, "\"}");
+        buf_printf(&keys, "%s\"signed_curve25519:%d\":", i ? "," : "", i);
+        setup_add_signed(&keys, &k, buf_str(&one), user, device);
+    }
     BUF_LIT(&keys, "}}");
     buf_add_char(&keys, '\0');
     client_send(c->engine, client, "POST", "/_matrix/client/v3/keys/upload", keys.p, setup_on_done);
