@@ -17,7 +17,7 @@ enum {
     DEPARTMENT = 200,
     PROXIED = 256,          /* connections for all that is not a sync */
     ARRIVALS_US = 60000000, /* all are online after this */
-    STAY_US = 30000000,     /* and go on for this long */
+    LATER_US = 30000000,    /* and go on for this long */
     PAUSE_US = 30000000,    /* between two messages of an account */
     DEPARTMENT_EACH = 10,   /* so many messages of an account, one to its department */
 };
@@ -25,7 +25,7 @@ enum {
 struct account {
     struct client *client; /* syncs */
     bool is_phone;         /* sliding sync */
-    bool is_online, has_synced, has_news;
+    bool is_online, has_synced, has_unread;
     char pos[128], to_device[64];
     int64_t next_send_us;
     size_t sends;
@@ -83,7 +83,7 @@ static void morning_on_sync(struct client *c, int status, struct str body)
     if (!a->has_synced)
         latencies_add(a->is_phone ? &m->first_sliding : &m->first_sync, mono_us() - c->sent_us);
     else if (memmem(body.p, body.n, "m.room.encrypted", 16))
-        a->has_news = true;
+        a->has_unread = true;
     a->has_synced = true;
     take_string(body, a->is_phone ? "pos" : "next_batch", a->pos, sizeof a->pos);
     if (a->is_phone)
@@ -184,7 +184,7 @@ static void account_read(struct morning *m, struct account *a)
     path_escape(place->last_event, event, sizeof event);
     snprintf(path, sizeof path, "/_matrix/client/v3/rooms/%s/receipt/m.read/%s", room, event);
     if (morning_request(m, a, "POST", path, "{}", NULL, &m->receipts))
-        a->has_news = false;
+        a->has_unread = false;
 }
 
 /* Each turn of the loop: who comes online, who writes, who reads. People read when they write. */
@@ -202,11 +202,11 @@ static bool morning_tick(void *ctx)
         struct account *a = &m->accounts[i];
         if (!a->has_synced || now < a->next_send_us)
             continue;
-        if (a->has_news)
+        if (a->has_unread)
             account_read(m, a);
         account_write(m, a, now);
     }
-    m->is_over = passed >= ARRIVALS_US + STAY_US;
+    m->is_over = passed >= ARRIVALS_US + LATER_US;
     return m->is_over && !m->busy;
 }
 
