@@ -10,6 +10,8 @@ ORDER = "is recorded with an order of rooms, or of who types, that several nodes
 EMBEDDED = "is about the embedded PostgreSQL or its data directory"
 WORKERS = "is about the workers of one process, and how it shares them"
 CLOCK = "moves the clock faster than leases are renewed, so that what was just sent is sent again"
+ASKS = "counts the questions to other servers, whose answers each node remembers by itself, or a limit of these"
+CALLED = "needs the node that is called to be the one that sends"
 COMMANDS = "is about the commands and the start of one process"
 
 REASONS = {
@@ -33,6 +35,22 @@ REASONS = {
     "test_login.py::test_refused_requests_hash_no_password": RATES,
     "test_sync_corpus.py::test_ephemeral": ORDER,
     "test_sync_corpus.py::test_gaps": ORDER,
+    "test_fed_hierarchy.py::test_a_space_of_many_servers_comes_page_by_page": ASKS,
+    "test_fed_hierarchy.py::test_large_spaces_count_as_many_questions": ASKS,
+    "test_fed_hostile.py::test_waiting_events_are_bounded": ASKS,
+    "test_fed_keys.py::test_a_server_that_does_not_answer_is_left_alone": ASKS,
+    "test_fed_keys.py::test_a_new_key_is_asked_for": ASKS,
+    "test_fed_limited.py::test_a_notary_that_is_asked_too_much_is_left_alone": ASKS,
+    "test_fed_media.py::test_fetched_once_for_all": ASKS,
+    "test_fed_media.py::test_missing_media_is_not_requested_again": ASKS,
+    "test_fed_media.py::test_a_lost_file_of_another_server_is_fetched_anew": ASKS,
+    "test_fed_media.py::test_fetched_media_is_charged_by_its_size": ASKS,
+    "test_fed_query.py::test_answers_are_remembered_for_a_while": ASKS,
+    "test_fed_query.py::test_answers_are_forgotten_when_the_server_joined": ASKS,
+    "test_fed_query.py::test_a_silent_server_does_not_stall_others": ASKS,
+    "test_fed_query.py::test_one_server_may_not_ask_too_much": ASKS,
+    "test_fed_query.py::test_one_user_may_not_have_too_much_asked": ASKS,
+    "test_fed_sender.py::test_a_server_that_contacts_us_is_sent_to_at_once": CALLED,
     "test_push_gateways.py": CLOCK,
     "test_hardening.py": COMMANDS,
     "test_cli.py": COMMANDS,
