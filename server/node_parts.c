@@ -18,6 +18,7 @@
 #include "server/push/push.h"
 #include "server/server.h"
 #include "server/sliding/connections.h"
+#include "server/sliding/requests.h"
 #include "storage/db/epochs.h"
 #include "storage/db/feed.h"
 #include "storage/db/intern.h"
@@ -64,6 +65,7 @@ const struct err *node_create_parts(struct node *node, const struct node_sizes *
     node->rooms->outlines = outlines_create(node->caches);
     node->rooms->txns = txn_memory_create(node->caches);
     node->server->sliding = sliding_create(node->caches);
+    node->server->requests = sliding_requests_create(node->caches);
     node->users->filters = filter_cache_create(node->caches);
     node->rooms->account_cache = account_cache_create(node);
     node->users->typing = typing_create(node);
@@ -95,6 +97,7 @@ void node_destroy_parts(struct node *node)
     filter_cache_destroy(node->users->filters);
     rate_table_destroy(node->server->rates);
     media_repo_destroy(node->server->media);
+    sliding_requests_destroy(node->server->requests);
     sliding_destroy(node->server->sliding);
     txn_memory_destroy(node->rooms->txns);
     outlines_destroy(node->rooms->outlines);

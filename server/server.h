@@ -10,7 +10,8 @@ struct server {
     struct rate_table *rates; /* http/rate.h: also of passwords (server/account/attempts.h) */
     struct pushes *pushes;    /* server/push/push.h; NULL: none are sent */
     struct sliding *sliding;  /* server/sliding/connections.h */
-    _Atomic bool is_stopping; /* so /ready says no, while requests are still answered */
+    struct sliding_requests *requests; /* server/sliding/requests.h */
+    _Atomic bool is_stopping;          /* so /ready says no, while requests are still answered */
 };
 
 #endif

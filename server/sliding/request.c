@@ -58,7 +58,7 @@ static const struct err *request_read_filters(const struct request_parsing *p, c
     TRY(request_read_items(p->arena, o, "tags", false, &f.tags));
     TRY(request_read_items(p->arena, o, "not_tags", false, &f.not_tags));
     TRY(json_want_string(o, "room_name_like", NULL, &like));
-    f.name_like = like ? text_fold_string(p->arena, like) : NULL;
+    f.name_like = arena_strdup(p->arena, text_fold_string(p->arena, like)); /* it may borrow */
     f.text = str_of(o ? json_write(p->arena, o) : "");
     *ret = f;
     return NULL;

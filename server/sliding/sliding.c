@@ -3,6 +3,8 @@
 
 #include "base/clock.h"
 #include "server/routes.h"
+#include "server/server.h"
+#include "server/sliding/requests.h"
 #include "server/sync/sync.h"
 #include "server/sync_token.h"
 #include "storage/nodes/follower.h"
@@ -236,9 +238,8 @@ static const struct err *sliding_answer(struct sliding_sync *s, const char *pos,
 static const struct err *sliding_parse(struct request *rq, bool is_accepted,
                                        struct sliding_request *ret)
 {
-    json_t *body;
-    TRY(json_read(rq->arena, rq->raw.n ? rq->raw : STR("{}"), &body));
-    return sliding_request_parse(rq->arena, body, is_accepted, ret);
+    return sliding_requests_parse(job_of(rq)->server->requests, rq->arena, rq->raw, is_accepted,
+                                  ret);
 }
 
 static const struct err *post_deployed(struct request *rq, struct reply *rp)
