@@ -3,6 +3,8 @@
 #include "base/mem.h"
 #include "storage/db/intern.h"
 
+enum { UPDATES_MAX = 64 /* with more changed rooms a list is made anew, which then is cheaper */ };
+
 /* All of the user's rooms, at the end of the range. */
 static const struct err *lists_rooms(struct sliding_sync *s, const struct session_room **ret,
                                      size_t *ret_n)
@@ -39,6 +41,8 @@ static const struct err *list_fill(struct sliding_sync *s, const struct sliding_
 static bool list_is_outdated(const struct sliding_sync *s, const struct sliding_list *list)
 {
     unsigned needed = facts_needed(&list->filters);
+    if (s->changed_n > UPDATES_MAX)
+        return true;
     for (size_t i = 0; i < s->account.n; i++) {
         const char *type = s->account.list[i].type;
         if ((needed & FACT_DIRECT && strcmp(type, "m.direct") == 0) ||
