@@ -70,18 +70,20 @@ const struct err *one_time_keys_find(struct tx *tx, int64_t device, const struct
     return NULL;
 }
 
+/* By value: vodozemac counts fallback keys from 0, as it counts one-time keys. */
 SQL(fallback_key_is_free_sql,
-    "SELECT NOT EXISTS (SELECT " CLAIMED(
-        " AND NOT c.is_fallback") ") "
-                                  "AND NOT EXISTS (SELECT FROM one_time_keys k WHERE k.device = $1 "
-                                  " AND k.algorithm = w.algorithm AND k.key_id = w.id) "
-                                  "FROM (SELECT $2::text AS algorithm, $3::text AS id) w")
+    "SELECT NOT EXISTS (SELECT " CLAIMED(" AND NOT c.is_fallback AND c.value = " HALF_HASH(
+        "w.json")) ") "
+                   "AND NOT EXISTS (SELECT FROM one_time_keys k WHERE k.device = $1 "
+                   " AND k.algorithm = w.algorithm AND k.key_id = w.id AND k.json = w.json) "
+                   "FROM (SELECT $2::text AS algorithm, $3::text AS id, $4::bytea AS json) w")
 
 const struct err *fallback_key_is_free(struct tx *tx, int64_t device,
                                        const struct one_time_key *key, bool *ret)
 {
     return db_one(tx, &fallback_key_is_free_sql,
-                  P(INT(device), TEXT(key->algorithm), TEXT(key->key_id)), NULL, R(BOOL_OUT(ret)));
+                  P(INT(device), TEXT(key->algorithm), TEXT(key->key_id), BYTES(key->json)), NULL,
+                  R(BOOL_OUT(ret)));
 }
 
 SQL(one_time_keys_write_sql,

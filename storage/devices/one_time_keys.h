@@ -19,7 +19,7 @@ enum one_time_key_found { ONE_TIME_KEY_IS_NEW, ONE_TIME_KEY_IS_SAME, ONE_TIME_KE
 const struct err *one_time_keys_find(struct tx *tx, int64_t device, const struct one_time_key *keys,
                                      size_t n, const enum one_time_key_found **ret,
                                      int64_t *ret_total);
-/* True if no one-time key of the device has or had this id. */
+/* True if the device did not upload this key, of this id and value, as a one-time key before. */
 const struct err *fallback_key_is_free(struct tx *tx, int64_t device,
                                        const struct one_time_key *key, bool *ret);
 

@@ -67,6 +67,18 @@ def test_a_claimed_key_is_no_fallback_key(device, bob):
         assert r.status_code == 400 and r.json()["errcode"] == "M_UNKNOWN"
 
 
+def test_a_fallback_key_may_be_called_as_another_one_time_key(device, bob):
+    """vodozemac (Element) counts both from 0."""
+    keys = device.one_time_keys(2)
+    upload(device, keys)
+    first = claim_one(bob, device)
+    for name in keys:  # one claimed, one waiting
+        other = {name: device.one_time_key(fallback=True)}
+        assert upload(device, other, "fallback_keys").status_code == 200
+    assert {first, claim_one(bob, device)} == set(keys)
+    assert claim_one(bob, device) == name
+
+
 def test_a_fallback_key_is_no_one_time_key(device, bob):
     first, second = ({f"signed_curve25519:F{n}": device.one_time_key(fallback=True)} for n in "12")
     upload(device, first, "fallback_keys")

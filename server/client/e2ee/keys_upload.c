@@ -176,7 +176,7 @@ static const struct err *add_fallback_keys(struct job *job, const struct key_own
             bool is_free;
             TRY(fallback_key_is_free(job_tx(job), owner->device, &keys[i], &is_free));
             if (!is_free && !renewed)
-                return err(ERR_UNKNOWN, "A one-time key is or was called %s:%s", keys[i].algorithm,
+                return err(ERR_UNKNOWN, "The key %s:%s is or was a one-time key", keys[i].algorithm,
                            keys[i].key_id);
             fallback_key_write(w, owner->device, &keys[i]);
         }
