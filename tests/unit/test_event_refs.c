@@ -28,6 +28,7 @@ static const char *const other_names[] = {
     "notify_total",
     "number",
     "parked",
+    "previous_number",
     "ref",
     "reporter",
     "room",
