@@ -179,10 +179,9 @@ rust-clients: build ## the same with the core of Element X, built with cargo (BU
 interop: build ## let Synapse, from its package, federate with the server
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) WORKERS=$${WORKERS:-$(shell nproc)} tests/interop/run.sh
 
-# Nothing is tried again: a history that is wrong once is wrong.
 nodes: build ## NODES (3) on one database, killed, paused and cut off, while clients' histories are checked
 	@scripts/deps.sh run test nodes
-	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) AGAIN_MAX=0 tests/pytest.sh nodes -s
+	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) tests/pytest.sh nodes -s
 
 nodes-api: build ## make api, against NODES (3) of which each request meets a random one
 	@SUITE=$@ NODES=$${NODES:-3} $(MAKE) --no-print-directory BUILD=$(BUILD) api
@@ -190,6 +189,7 @@ nodes-api: build ## make api, against NODES (3) of which each request meets a ra
 nodes-clients: build ## make clients, against such nodes
 	@SUITE=$@ NODES=$${NODES:-3} $(MAKE) --no-print-directory BUILD=$(BUILD) clients
 
+# Nothing is tried again: a history that is wrong once is wrong.
 chaos: build ## the same for CHAOS_SECONDS (600); CHAOS_SEED, CHAOS_CLIENTS, CHAOS_FAULTS: see tests/nodes/test_chaos.py
 	@CONCORDE_BIN=$(abspath $(BUILD)/concorde) AGAIN_MAX=0 CHAOS_SECONDS=$${CHAOS_SECONDS:-600} \
 	    tests/pytest.sh nodes -s -k chaos

@@ -110,7 +110,7 @@ class Patroni(Postgres):
             self.start()
             if by_haproxy:
                 self.start_haproxy()
-            self.sql(f"CREATE ROLE concorde LOGIN PASSWORD '{PASSWORD}'")
+            eventually(self.make_role, 60, self.log_tail)
         except BaseException:
             print(self.log_tail())
             self.close()
@@ -140,6 +140,16 @@ class Patroni(Postgres):
         for machine in self.machines:
             machine.start_patroni()
         eventually(self.has_standby, PATIENCE, self.log_tail)
+
+    def make_role(self):
+        """False while HAProxy still leads to a machine that is not the primary any more."""
+        try:
+            self.sql(f"CREATE ROLE concorde LOGIN PASSWORD '{PASSWORD}'")
+        except subprocess.CalledProcessError as e:
+            if "read-only" not in e.stderr:
+                raise
+            return False
+        return True
 
     def start_haproxy(self):
         text = self.machines[0].own("haproxy-postgresql.cfg", (
