@@ -34,6 +34,7 @@ void bench_nodes(const struct bench *b);   /* 8: several nodes on one database *
 void bench_push(const struct bench *b);    /* 9: one message to 3,000 phones */
 void bench_morning(const struct bench *b); /* 10: all accounts come online within a minute */
 void bench_reconnect(const struct bench *b); /* 11: parked phones that lose their connections */
+void bench_sliding(const struct bench *b);   /* 12: a user in 3,000 rooms */
 void bench_limits(const struct bench *b);    /* the limits of the machine */
 
 #endif

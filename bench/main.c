@@ -11,10 +11,11 @@ static const struct {
     const char *name;
     void (*run)(const struct bench *b);
 } benchmarks[] = {
-    {"limits", bench_limits}, {"send", bench_send},       {"fanout", bench_fanout},
-    {"parked", bench_parked}, {"initial", bench_initial}, {"bigroom", bench_bigroom},
-    {"joins", bench_joins},   {"create", bench_create},   {"nodes", bench_nodes},
-    {"push", bench_push},     {"morning", bench_morning}, {"reconnect", bench_reconnect},
+    {"limits", bench_limits},   {"send", bench_send},       {"fanout", bench_fanout},
+    {"parked", bench_parked},   {"initial", bench_initial}, {"bigroom", bench_bigroom},
+    {"joins", bench_joins},     {"create", bench_create},   {"nodes", bench_nodes},
+    {"push", bench_push},       {"morning", bench_morning}, {"reconnect", bench_reconnect},
+    {"sliding", bench_sliding},
 };
 
 static _Noreturn void usage(void)
