@@ -28,6 +28,7 @@ FEATURES = {
     "org.matrix.msc3827.stable": ("POST", "/publicRooms"),
     "org.matrix.msc3856": ("GET", f"{UNSTABLE}/org.matrix.msc3856/rooms/!a:b/threads"),
     "org.matrix.msc3874": ("GET", "/rooms/!a:b/messages"),
+    "org.matrix.msc3881": ("GET", "/pushers"),
     "org.matrix.msc3952_intentional_mentions": ("GET", "/pushrules/"),
     "org.matrix.msc3981": ("GET", "/_matrix/client/v1/rooms/!a:b/relations/$c"),
     "org.matrix.msc4380.stable": ("PUT", "/user/@a:b/account_data/m.invite_permission_config"),

@@ -117,8 +117,9 @@ def test_counts_are_of_rooms_and_fall_when_read_elsewhere(people, gateway):
     second = alice.create_room(invite=[bob.user_id])
     bob.join(second)
     key = pusher(bob)
-    for r in (room, room, second):
+    for i, r in enumerate((room, room, second)):
         event = alice.send(r, text("hello"))
+        gateway.wait(key, i + 1)  # counts are those of when it is sent
     assert [n["counts"]["unread"] for n in gateway.wait(key, 3)] == [1, 1, 2]
     bob.read(second, event)
     (n,) = gateway.wait(key, counts=True)
