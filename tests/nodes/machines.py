@@ -110,7 +110,7 @@ class Patroni(Postgres):
             self.start()
             if by_haproxy:
                 self.start_haproxy()
-            eventually(self.make_role, 60, self.log_tail)
+            self.sql(f"CREATE ROLE concorde LOGIN PASSWORD '{PASSWORD}'")
         except BaseException:
             print(self.log_tail())
             self.close()
@@ -141,16 +141,6 @@ class Patroni(Postgres):
             machine.start_patroni()
         eventually(self.has_standby, PATIENCE, self.log_tail)
 
-    def make_role(self):
-        """False while HAProxy still leads to a machine that is not the primary any more."""
-        try:
-            self.sql(f"CREATE ROLE concorde LOGIN PASSWORD '{PASSWORD}'")
-        except subprocess.CalledProcessError as e:
-            if "read-only" not in e.stderr:
-                raise
-            return False
-        return True
-
     def start_haproxy(self):
         text = self.machines[0].own("haproxy-postgresql.cfg", (
             "127.0.0.1:5000", self.address("haproxy", 5432)))
@@ -158,7 +148,8 @@ class Patroni(Postgres):
             text = re.sub(rf"(server {name} .*)", rf"\1 port {self.address(name, 8009).split(':')[1]}", text)
         (self.home / "haproxy.cfg").write_text(text)
         self.haproxy = self.machines[0].run([program("haproxy"), "-db", "-f", self.home / "haproxy.cfg"], {})
-        eventually(lambda: is_reached(self.uri()), 60, self.log_tail)
+        # Before its first checks HAProxy takes all machines for well, one after the other.
+        eventually(lambda: all(is_reached(self.uri()) for _ in range(2 * len(MACHINES))), 60, self.log_tail)
 
     def primary(self):
         return next((m for m in self.machines if m.patroni.poll() is None and m.says("/primary")), None)
