@@ -15,6 +15,7 @@
 #include <time.h>
 
 enum { CLOCK_ROUND_MS = 10 };
+#define DAY_MS (INT64_C(24) * 3600 * 1000)
 
 extern const _Atomic int64_t *clock_moved_ms_; /* by how much; set before there are threads */
 extern bool clock_is_movable_;

@@ -1,11 +1,10 @@
 #include "rooms/noted_rooms.h"
 
+#include "base/clock.h"
 #include "storage/rooms/noted_rooms.h"
 #include "storage/rooms/retention.h"
 
 enum { PAGE = 500, PAGES_MAX = 20, OUTLIERS_AT_ONCE = 2000 };
-
-#define DAY_MS (INT64_C(24) * 3600 * 1000)
 
 /* Keeps the room if it was used, for example by an invite, since it was listed. */
 static const struct err *noted_rooms_remove_one(struct job *job, const struct noted_room *room,

@@ -6,8 +6,6 @@
 #include "server/sliding/order.h"
 #include "storage/devices/sliding_connections.h"
 
-#define DAY_MS (INT64_C(24) * 3600 * 1000)
-
 struct connection {
     struct cache_entry entry;                /* by user, device and conn_id */
     struct sliding_state *newest, *previous; /* previous NULL: none */

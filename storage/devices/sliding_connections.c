@@ -1,8 +1,8 @@
 #include "storage/devices/sliding_connections.h"
 
-enum { SWEEP_MAX = 10000 };
+#include "base/clock.h"
 
-#define DAY_MS (INT64_C(24) * 3600 * 1000)
+enum { SWEEP_MAX = 10000 };
 
 /* A device that is deleted meanwhile gets no row. */
 SQL(sliding_store_sql,

@@ -1,12 +1,12 @@
 #include "storage/rooms/retention.h"
+
+#include "base/clock.h"
 #include "storage/rooms/sql_numbers.h"
 
 enum {
     PAGE = 2000,
     PAGES_MAX = 50, /* a sweep */
 };
-
-#define DAY_MS (INT64_C(24) * 3600 * 1000)
 
 /* ---- how old a position is ---- */
 

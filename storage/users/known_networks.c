@@ -1,6 +1,6 @@
 #include "storage/users/known_networks.h"
 
-#define DAY_MS (INT64_C(24) * 3600 * 1000)
+#include "base/clock.h"
 
 SQL(known_networks_note_sql,
     "INSERT INTO known_networks (\"user\", network, seen_ts) VALUES ($1, $2, $3) "
