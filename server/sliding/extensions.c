@@ -25,13 +25,9 @@ static const struct err *extension_write_to_device(struct sliding_sync *s, struc
     extension_begin(out, "to_device");
     BUF_LIT(out, "\"next_batch\":\"");
     sync_token_add(out, s->who.job->storage, !read.n && x->since ? range.since : range.until, 0);
-    BUF_LIT(out, "\",\"events\":[");
-    for (size_t i = 0; i < read.n; i++) {
-        if (i)
-            buf_add_char(out, ',');
-        buf_add_str(out, read.messages[i].json);
-    }
-    BUF_LIT(out, "]}");
+    BUF_LIT(out, "\",");
+    sync_add_messages(&read, out);
+    buf_add_char(out, '}');
     s->any |= read.n > 0;
     return NULL;
 }
@@ -51,18 +47,6 @@ static const struct err *extension_members_changed(struct sliding_sync *s, bool 
     return NULL;
 }
 
-static void extension_add_users(struct buf *out, const char *key, const char *const *users,
-                                size_t n)
-{
-    buf_printf(out, "\"%s\":[", key);
-    for (size_t i = 0; i < n; i++) {
-        if (i)
-            buf_add_char(out, ',');
-        buf_add_json_string(out, str_of(users[i]));
-    }
-    buf_add_char(out, ']');
-}
-
 static const struct err *extension_write_e2ee(struct sliding_sync *s, struct buf *out)
 {
     struct sync_device_lists lists;
@@ -74,9 +58,9 @@ static const struct err *extension_write_e2ee(struct sliding_sync *s, struct buf
     extension_begin(out, "e2ee");
     if (lists.changed_n || lists.left_n) {
         BUF_LIT(out, "\"device_lists\":{");
-        extension_add_users(out, "changed", lists.changed, lists.changed_n);
+        sync_add_users(out, "changed", lists.changed, lists.changed_n);
         buf_add_char(out, ',');
-        extension_add_users(out, "left", lists.left, lists.left_n);
+        sync_add_users(out, "left", lists.left, lists.left_n);
         BUF_LIT(out, "},");
         s->any = true;
     }

@@ -89,19 +89,6 @@ static const struct err *extension_write_of_rooms(struct sliding_sync *s, const 
 
 /* ---- account data (MSC3959) ---- */
 
-static const struct err *extension_add_push_rules(struct sliding_sync *s, bool *any,
-                                                  struct buf *out)
-{
-    const struct user_rules *rules;
-    TRY(sync_account_push_rules(&s->who, &rules));
-    buf_auto struct buf content = {0};
-    BUF_LIT(&content, "{\"global\":");
-    buf_add_json(&content, rules->ruleset);
-    buf_add_char(&content, '}');
-    sync_add_account_event("m.push_rules", buf_str(&content), any, out);
-    return NULL;
-}
-
 static bool extension_is_push_rules(const struct account_data *d)
 {
     return !d->room && strcmp(d->type, "m.push_rules") == 0;
@@ -119,7 +106,7 @@ static const struct err *extension_add_global(struct sliding_sync *s, struct buf
             sync_add_account_event(d->type, d->content, &any, out);
     }
     if (s->account.push_rules)
-        TRY(extension_add_push_rules(s, &any, out));
+        TRY(sync_add_push_rules(&s->who, &any, out));
     buf_add_char(out, ']');
     if (!any)
         buf_truncate(out, start);

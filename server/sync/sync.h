@@ -12,6 +12,8 @@
 #include "rooms/read/serialize.h"
 #include "server/sync/read/rooms.h"
 
+struct sync_to_device;
+
 struct sync {
     struct reply *rp;
     struct sync_reader who;
@@ -45,8 +47,12 @@ const struct err *sync_write_room(struct sync *s, const struct sync_room *room, 
                                   bool *ret_any);
 /* write_rooms.c */
 const struct err *sync_write_rooms(struct sync *s, struct buf *out);
-/* write_user.c: one event, as the older routes write it, too */
+/* write_user.c: parts that the older routes and sliding sync write, too: one event of account data,
+ * that of the push rules, `"events":[…]` and `"KEY":[…]` */
 void sync_add_account_event(const char *type, struct str content, bool *any, struct buf *out);
+const struct err *sync_add_push_rules(const struct sync_reader *who, bool *any, struct buf *out);
+void sync_add_messages(const struct sync_to_device *read, struct buf *out);
+void sync_add_users(struct buf *out, const char *key, const char *const *users, size_t n);
 /* account data, presence, to-device messages, device lists, key counts. */
 const struct err *sync_write_account_data(struct sync *s, struct buf *out);
 const struct err *sync_add_account_events(struct sync *s, struct buf *out); /* the bare list */

@@ -15,12 +15,10 @@ void sync_add_account_event(const char *type, struct str content, bool *any, str
     *any = true;
 }
 
-static const struct err *write_push_rules(struct sync *s, struct buf *out, bool *any)
+const struct err *sync_add_push_rules(const struct sync_reader *who, bool *any, struct buf *out)
 {
     const struct user_rules *rules;
-    if (!filter_matches(&s->filter.account_data, &(struct filter_subject){.type = "m.push_rules"}))
-        return NULL;
-    TRY(sync_account_push_rules(&s->who, &rules));
+    TRY(sync_account_push_rules(who, &rules));
     buf_auto struct buf content = {0};
     BUF_LIT(&content, "{\"global\":");
     buf_add_json(&content, rules->ruleset);
@@ -35,8 +33,9 @@ const struct err *sync_add_account_events(struct sync *s, struct buf *out)
     const struct account_data *d = NULL;
     while ((d = sync_account_next(&s->account, d, NULL, &s->filter.account_data)))
         sync_add_account_event(d->type, d->content, &any, out);
-    if (s->account.push_rules)
-        TRY(write_push_rules(s, out, &any));
+    if (s->account.push_rules &&
+        filter_matches(&s->filter.account_data, &(struct filter_subject){.type = "m.push_rules"}))
+        TRY(sync_add_push_rules(&s->who, &any, out));
     s->any |= any;
     return NULL;
 }
@@ -49,17 +48,24 @@ const struct err *sync_write_account_data(struct sync *s, struct buf *out)
     return NULL;
 }
 
+void sync_add_messages(const struct sync_to_device *read, struct buf *out)
+{
+    BUF_LIT(out, "\"events\":[");
+    for (size_t i = 0; i < read->n; i++) {
+        if (i)
+            buf_add_char(out, ',');
+        buf_add_str(out, read->messages[i].json);
+    }
+    buf_add_char(out, ']');
+}
+
 const struct err *sync_write_to_device(struct sync *s, struct buf *out)
 {
     struct sync_to_device read;
     TRY(sync_to_device_read(&s->who, MESSAGES_MAX, &s->range, &read));
-    BUF_LIT(out, ",\"to_device\":{\"events\":[");
-    for (size_t i = 0; i < read.n; i++) {
-        if (i)
-            buf_add_char(out, ',');
-        buf_add_str(out, read.messages[i].json);
-    }
-    BUF_LIT(out, "]}");
+    BUF_LIT(out, ",\"to_device\":{");
+    sync_add_messages(&read, out);
+    buf_add_char(out, '}');
     s->any |= read.n > 0;
     return NULL;
 }
@@ -76,10 +82,8 @@ void sync_write_presence(struct sync *s, struct buf *out)
     s->any |= n > 0;
 }
 
-static void write_users(struct buf *out, const char *key, const char *const *users, size_t n)
+void sync_add_users(struct buf *out, const char *key, const char *const *users, size_t n)
 {
-    if (!n)
-        return;
     buf_printf(out, "\"%s\":[", key);
     for (size_t i = 0; i < n; i++) {
         if (i)
@@ -96,10 +100,12 @@ const struct err *sync_write_device_lists(struct sync *s, struct buf *out)
     if (!lists.changed_n && !lists.left_n)
         return NULL;
     BUF_LIT(out, ",\"device_lists\":{");
-    write_users(out, "changed", lists.changed, lists.changed_n);
+    if (lists.changed_n)
+        sync_add_users(out, "changed", lists.changed, lists.changed_n);
     if (lists.changed_n && lists.left_n)
         buf_add_char(out, ',');
-    write_users(out, "left", lists.left, lists.left_n);
+    if (lists.left_n)
+        sync_add_users(out, "left", lists.left, lists.left_n);
     buf_add_char(out, '}');
     s->any = true;
     return NULL;
